@@ -1,0 +1,48 @@
+/** Installing: one file, hard-linked under the plugins' names, each name replaced at once and whole. */
+import {
+  copyFile,
+  deleteFile,
+  isFolder,
+  join,
+  linkFile,
+  renameFile,
+  temporaryName,
+} from '#lib/sys/file.ts';
+import { OWN_EXECUTABLE } from '#lib/sys/process.ts';
+import { COMMAND_NAMES, PLUGIN_NAMES } from './programs.ts';
+
+const MODE = 0o755;
+
+/**
+ * Puts plugins into a folder, all of them if none is named. A kubelet that executes the old ones is not disturbed; whatever
+ * fails, every name stands for a whole file. @returns the paths. @throws Error that names folder and reason
+ */
+export function install(folder: string, names: readonly string[]): string[] {
+  const unknown = names.filter((name) => ![...PLUGIN_NAMES, ...COMMAND_NAMES].includes(name));
+  if (unknown.length > 0) {
+    const known = [...PLUGIN_NAMES, ...COMMAND_NAMES].join(', ');
+    throw new Error(`Cannot install "${unknown.join('", "')}": there is only ${known}`);
+  }
+  if (!isFolder(folder))
+    throw new Error(`Cannot install into "${folder}": it is not a folder; make it first`);
+  try {
+    return link(folder, names.length === 0 ? PLUGIN_NAMES : names);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`Cannot install into "${folder}": ${reason}`, { cause: error });
+  }
+}
+
+function link(folder: string, names: readonly string[]): string[] {
+  using undo = new DisposableStack();
+  const master = temporaryName(join(folder, 'cni-suite'));
+  undo.defer(() => deleteFile(master));
+  copyFile(OWN_EXECUTABLE, master, MODE);
+  return names.map((name) => {
+    const [path, temporary] = [join(folder, name), temporaryName(join(folder, name))];
+    undo.defer(() => deleteFile(temporary));
+    linkFile(master, temporary);
+    renameFile(temporary, path);
+    return path;
+  });
+}

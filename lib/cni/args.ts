@@ -1,0 +1,42 @@
+/** CNI_ARGS: "K=V;K=V", an old way to ask for things. Keys are case-sensitive. */
+import { CniError, CODE } from './error.ts';
+
+/**
+ * The values of the keys that the caller knows. Unknown ones are an error unless IgnoreUnknown is true, as the
+ * reference plugins have it; Kubernetes' runtimes always send that.
+ * @throws CniError INVALID_ENVIRONMENT
+ */
+export function parseArgs<K extends string>(
+  text: string,
+  known: readonly K[],
+): Partial<Record<K, string>> {
+  const pairs = new Map(text === '' ? [] : text.split(';').map(parsePair));
+  const ignoreUnknown = parseBoolean(pairs.get('IgnoreUnknown'));
+  pairs.delete('IgnoreUnknown');
+  const unknown = [...pairs.keys()].filter((key) => !known.includes(key as K));
+  if (unknown.length > 0 && !ignoreUnknown) {
+    throw invalid(`ARGS: unknown args ["${unknown.join('" "')}"]`);
+  }
+  return Object.fromEntries(
+    known.flatMap((key) => {
+      const value = pairs.get(key);
+      return value === undefined ? [] : [[key, value]];
+    }),
+  ) as Partial<Record<K, string>>;
+}
+
+function parsePair(pair: string): [string, string] {
+  const [key = '', value, ...more] = pair.split('=');
+  if (value === undefined || more.length > 0) throw invalid(`ARGS: invalid pair "${pair}"`);
+  return [key, value];
+}
+
+function parseBoolean(text: string | undefined): boolean {
+  const value = text?.toLowerCase() ?? 'false';
+  if (value === '1' || value === 'true') return true;
+  if (value === '0' || value === 'false') return false;
+  throw invalid(`ARGS: IgnoreUnknown must be true or false, not "${text}"`);
+}
+
+const invalid = (message: string) =>
+  new CniError(CODE.INVALID_ENVIRONMENT, message, 'from the environment variable CNI_ARGS');

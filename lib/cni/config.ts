@@ -1,0 +1,108 @@
+/** Network configurations as runtimes send them: the keys that every plugin has (CNI SPEC "Plugin configuration objects"). */
+import * as z from 'zod/mini';
+import { type AttachmentKey, sameAttachment } from './attachment.ts';
+import { isName } from './environment.ts';
+import { CniError, CODE } from './error.ts';
+import { isRecord, object, optional, parseWith } from './schema.ts';
+import { DEFAULT_VERSION } from './version.ts';
+
+/** DNS settings for the container, as the specification has them. */
+export const Dns = object({
+  nameservers: optional(z.array(z.string()), []),
+  domain: optional(z.string(), ''),
+  search: optional(z.array(z.string()), []),
+  options: optional(z.array(z.string()), []),
+});
+export type Dns = z.infer<typeof Dns>;
+
+/** No DNS settings at all. */
+export const NO_DNS: Dns = { nameservers: [], domain: '', search: [], options: [] };
+
+/** Whether there is nothing in it. */
+export const isEmptyDns = ({ nameservers, domain, search, options }: Dns): boolean =>
+  domain === '' && nameservers.length + search.length + options.length === 0;
+
+/** An attachment that is still wanted, in the list that GC gets. */
+const ValidAttachment = object({ containerID: z.string(), ifname: z.string() });
+
+/** The keys that the library itself reads. */
+const NetworkConfig = object({
+  /** Version of the specification that the configuration and the result follow; 0.1.0 if absent. */
+  cniVersion: optional(z.string(), ''),
+  /** Name of the network. */
+  name: optional(z.string(), ''),
+  /** What the plugins before this one, or the whole ADD, resulted in. */
+  prevResult: z.optional(z.unknown()),
+  /** GC: attachments that are to stay. */
+  'cni.dev/valid-attachments': z.optional(z.array(ValidAttachment)),
+  /** The same under the name that libcni first gave it. */
+  'cni.dev/attachments': z.optional(z.array(ValidAttachment)),
+});
+
+/** A configuration, read as far as every plugin has it in common. */
+export interface ParsedConfig {
+  /** The whole document. */
+  readonly json: Readonly<Record<string, unknown>>;
+  readonly cniVersion: string;
+  readonly network: string;
+  /** Undefined if there is none. */
+  readonly prevResult: unknown;
+  /** Undefined if the runtime did not say: then only what is provably dead may go. */
+  readonly validAttachments: readonly AttachmentKey[] | undefined;
+}
+
+const FORBIDDEN_KEYS = new Set(['__proto__']);
+
+/** Parses what came on standard input. @throws CniError DECODING_FAILURE, INVALID_CONFIG */
+export function parseConfig(input: Uint8Array): ParsedConfig {
+  const json = parseJson(input);
+  const config = parseWith(NetworkConfig, json, 'network config');
+  if (config.name === '') throw new CniError(CODE.INVALID_CONFIG, 'missing network name');
+  if (!isName(config.name)) {
+    throw new CniError(
+      CODE.INVALID_CONFIG,
+      'invalid characters found in network name',
+      config.name,
+    );
+  }
+  return {
+    json,
+    cniVersion: config.cniVersion || DEFAULT_VERSION,
+    network: config.name,
+    prevResult: config.prevResult,
+    validAttachments: validAttachments(json, config),
+  };
+}
+
+const failed = (reason: string): CniError =>
+  new CniError(CODE.DECODING_FAILURE, `error unmarshall network config: ${reason}`);
+
+function parseJson(input: Uint8Array): Record<string, unknown> {
+  const text = Buffer.from(input).toString('utf8');
+  if (text.trim() === '') throw failed('unexpected end of JSON input');
+  let json: unknown;
+  try {
+    json = JSON.parse(text, (key, value: unknown) => (FORBIDDEN_KEYS.has(key) ? undefined : value));
+  } catch (error) {
+    throw failed(error instanceof Error ? error.message : String(error));
+  }
+  if (!isRecord(json)) throw failed('the document must be a JSON object');
+  return json;
+}
+
+/** A nil list of Go's comes as null and means: nothing is wanted. */
+function validAttachments(
+  json: Record<string, unknown>,
+  config: z.infer<typeof NetworkConfig>,
+): readonly AttachmentKey[] | undefined {
+  for (const key of ['cni.dev/valid-attachments', 'cni.dev/attachments'] as const) {
+    if (json[key] === null) return [];
+    const list = config[key];
+    if (list) return list.map(({ containerID, ifname }) => ({ containerID, ifName: ifname }));
+  }
+  return undefined;
+}
+
+/** Whether an attachment is among those that are to stay. */
+export const isValid = (valid: readonly AttachmentKey[], key: AttachmentKey): boolean =>
+  valid.some((candidate) => sameAttachment(candidate, key));

@@ -1,0 +1,179 @@
+/** Running another plugin on the way (CNI SPEC §4): found by name in CNI_PATH, in this process if it is this executable. */
+import { statIfAny } from '#lib/sys/file.ts';
+import { poll } from '#lib/sys/clock.ts';
+import {
+  ChildError,
+  type ChildResult,
+  type Environment,
+  log,
+  OWN_EXECUTABLE,
+  runChild,
+} from '#lib/sys/process.ts';
+import * as z from 'zod/mini';
+import type { Command } from './environment.ts';
+import { CniError, CODE } from './error.ts';
+import { type Builtins, type Call, invoke } from './plugin.ts';
+import { parseResult, type Result } from './result.ts';
+import { integer, isRecord, object, optional } from './schema.ts';
+
+/** Less than the two minutes that kubelet gives the whole call. */
+const DELEGATE_LIMIT_MS = 100_000;
+
+/** A file that is being written can't be executed: how long that is waited for. */
+const BUSY_LIMIT_MS = 5_000;
+const BUSY_RETRY_MS = 100;
+
+/** What a delegate is run with. */
+export interface DelegateCall {
+  readonly env: Environment;
+  readonly input: Uint8Array;
+  readonly builtins: Builtins;
+}
+
+/** Runs another plugin's ADD; nothing of it stays if it fails. @throws CniError, the delegate's own with its code */
+export function delegateAdd(call: Call<unknown>, type: string, input: Uint8Array): Result {
+  const found = findPlugin(type, call);
+  const delegateCall = { ...call, input };
+  using undo = new DisposableStack();
+  // Ours undo their own failures; of others the specification wants a DEL, which may fail as the ADD did.
+  if (found.builtin === undefined) {
+    undo.defer(() => ignoreErrors(() => run(found, delegateCall, 'DEL')));
+  }
+  const json = parseOutput(run(found, delegateCall, 'ADD'), type);
+  const result = parseResult(json, call.cniVersion, `result of plugin "${type}"`);
+  undo.move();
+  return result;
+}
+
+/** Runs another plugin's CHECK, DEL, GC or STATUS, which answer nothing. @throws CniError */
+export function delegateCommand(
+  call: DelegateCall,
+  type: string,
+  command: Exclude<Command, 'ADD' | 'VERSION'>,
+): void {
+  run(findPlugin(type, call), call, command);
+}
+
+/** Whether a plugin could be run. @throws CniError that says where it was looked for */
+export function requirePlugin(call: DelegateCall, type: string): void {
+  findPlugin(type, call);
+}
+
+function ignoreErrors(body: () => void): void {
+  try {
+    body();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+  }
+}
+
+function run(found: Found, call: DelegateCall, command: Command): string {
+  const env = { ...call.env, CNI_COMMAND: command };
+  if (found.builtin === undefined) return execute(found.path, { ...call, env });
+  const { input, builtins } = call;
+  return invoke(found.builtin, { env, builtins, readInput: () => input });
+}
+
+type Found =
+  | { readonly builtin: NonNullable<ReturnType<Builtins>> }
+  | { readonly builtin: undefined; readonly path: string };
+
+/** Looks a plugin up: the file in CNI_PATH, unless that is this very executable; failing that, the one built in. */
+function findPlugin(type: string, { env, builtins }: Omit<DelegateCall, 'input'>): Found {
+  if (type === '') throw notFound('no plugin name provided');
+  if (type.includes('/')) throw notFound(`invalid plugin name: ${type}`);
+  const folders = (env['CNI_PATH'] ?? '').split(':').filter((folder) => folder !== '');
+  const builtin = builtins(type);
+  for (const folder of folders) {
+    const path = `${folder}/${type}`;
+    const stat = statIfAny(path);
+    if (!stat?.isFile) continue;
+    const isOwn = stat.id === statIfAny(OWN_EXECUTABLE)?.id;
+    return isOwn && builtin !== undefined ? { builtin } : { builtin: undefined, path };
+  }
+  if (builtin !== undefined) {
+    log(`cni-suite: no plugin "${type}" in path [${folders.join(' ')}], running the one built in`);
+    return { builtin };
+  }
+  if (folders.length === 0) throw notFound('no paths provided: CNI_PATH is empty');
+  throw notFound(
+    `failed to find plugin "${type}" in path [${folders.join(' ')}]`,
+    `install it there; "cni-suite list" names those that come with this executable`,
+  );
+}
+
+/** A delegate that is nowhere to be found. */
+export class PluginNotFound extends CniError {}
+
+const notFound = (message: string, details = ''): PluginNotFound =>
+  new PluginNotFound(CODE.INTERNAL, message, details);
+
+/** Runs the plugin's executable. @throws CniError */
+function execute(path: string, { env, input }: DelegateCall): string {
+  const result = poll(() => tryExecute(path, env, input), {
+    everyMs: BUSY_RETRY_MS,
+    limitMs: BUSY_LIMIT_MS,
+  });
+  if (result === undefined) {
+    throw new CniError(
+      CODE.TRY_AGAIN_LATER,
+      `Cannot run "${path}": it is being replaced (text file busy)`,
+    );
+  }
+  if (result.exitCode !== 0) throw delegateError(path, result);
+  if (result.stderr !== '') log(result.stderr.trimEnd());
+  return result.stdout;
+}
+
+function tryExecute(path: string, env: Environment, input: Uint8Array): ChildResult | undefined {
+  try {
+    return runChild(path, [], { env, input, timeoutMs: DELEGATE_LIMIT_MS });
+  } catch (error) {
+    if (error instanceof ChildError && error.code === 'ETXTBSY') return undefined;
+    throw error;
+  }
+}
+
+/** The specification's error document. */
+const ErrorDocument = object({
+  code: optional(integer(0), 0),
+  msg: optional(z.string(), ''),
+  details: optional(z.string(), ''),
+});
+
+/** What a failed delegate said: its own error if it printed one, else whatever there is. */
+function delegateError(path: string, { stdout, stderr, ending }: ChildResult): CniError {
+  if (stdout.trim() === '') {
+    const reason = stderr.trim() === '' ? 'with no error message' : `"${stderr.trim()}"`;
+    return new CniError(CODE.INTERNAL, `netplugin failed: ${reason}: ${ending}`, `plugin ${path}`);
+  }
+  const document = z.safeParse(ErrorDocument, tryJson(stdout));
+  if (!document.success) {
+    const message = `netplugin failed but error parsing its diagnostic message "${stdout.trim()}"`;
+    return new CniError(CODE.INTERNAL, message, `plugin ${path}, ${ending}`);
+  }
+  const { code, msg, details } = document.data;
+  return new CniError(code, msg, details);
+}
+
+function tryJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The result that a delegate printed; null stands for an empty one. @throws CniError DECODING_FAILURE */
+function parseOutput(text: string, type: string): unknown {
+  const json = text.trim() === '' ? {} : tryJson(text);
+  if (json === null) return {};
+  if (!isRecord(json)) {
+    throw new CniError(
+      CODE.DECODING_FAILURE,
+      `Cannot read the result of plugin "${type}": not a JSON object`,
+      text.slice(0, 200),
+    );
+  }
+  return json;
+}

@@ -1,0 +1,110 @@
+/** Errors as the CNI specification wants them: a code, a message, details. Every failure becomes one here. */
+import { AddressError } from '#lib/addr/address.ts';
+import { MalformedMessage } from '#lib/net/attribute.ts';
+import { NetlinkError } from '#lib/net/netlink.ts';
+import { SysError } from '#lib/sys/error.ts';
+import { LockTimeout } from '#lib/sys/lock.ts';
+import { NotANamespace } from '#lib/sys/netns.ts';
+import { ChildError, InputTooLong } from '#lib/sys/process.ts';
+
+/** CNI SPEC "Error"; INVALID_NETNS is the reference library's. */
+export const CODE = {
+  INCOMPATIBLE_VERSION: 1,
+  UNSUPPORTED_FIELD: 2,
+  INVALID_ENVIRONMENT: 4,
+  IO_FAILURE: 5,
+  DECODING_FAILURE: 6,
+  INVALID_CONFIG: 7,
+  INVALID_NETNS: 8,
+  TRY_AGAIN_LATER: 11,
+  PLUGIN_NOT_AVAILABLE: 50,
+  LIMITED_CONNECTIVITY: 51,
+  INTERNAL: 999,
+} as const;
+
+/** A failure with its code of the specification. `details` is for the reader who wants to know more. */
+export class CniError extends Error {
+  override name = 'CniError';
+  readonly code: number;
+  readonly details: string;
+
+  constructor(code: number, message: string, details = '', options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.details = details;
+  }
+
+  /** The JSON document for standard output: four spaces, no newline at the end. */
+  toJson(cniVersion: string): string {
+    const details = this.details === '' ? {} : { details: this.details };
+    return JSON.stringify({ cniVersion, code: this.code, msg: this.message, ...details }, null, 4);
+  }
+}
+
+/** A failure that ends a sentence saying what was being done: `failed to create bridge "cni0": …`. Keeps the code. */
+export function prefixed(message: string, error: unknown): CniError {
+  const { code, details, message: reason } = toCniError(error);
+  return new CniError(code, `${message}: ${reason}`, details, { cause: error });
+}
+
+/** Runs a step; a failure says what the step was. @throws CniError */
+export function step<T>(message: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw prefixed(message, error);
+  }
+}
+
+/** The code and words of the specification for any error that was thrown. */
+export function toCniError(error: unknown): CniError {
+  if (error instanceof CniError) return error;
+  // An undo failed after the step that mattered: report that one, mention the other.
+  if (error instanceof SuppressedError) {
+    const original = toCniError(error.suppressed);
+    const undo = `while undoing: ${toCniError(error.error).message}`;
+    return new CniError(original.code, original.message, join('; ', original.details, undo));
+  }
+  if (error instanceof AggregateError) return combine(error.errors.map(toCniError));
+  if (!(error instanceof Error)) return new CniError(CODE.INTERNAL, String(error));
+  return new CniError(codeOf(error), error.message, causes(error), { cause: error });
+}
+
+function codeOf(error: Error): number {
+  if (error instanceof LockTimeout) return CODE.TRY_AGAIN_LATER;
+  if (error instanceof NotANamespace) return CODE.INVALID_NETNS;
+  if (error instanceof AddressError) return CODE.INVALID_CONFIG;
+  const failedCalls = [SysError, NetlinkError, MalformedMessage, InputTooLong];
+  if (failedCalls.some((kind) => error instanceof kind)) return CODE.IO_FAILURE;
+  if (error instanceof ChildError && error.code === 'timeout') return CODE.TRY_AGAIN_LATER;
+  return CODE.INTERNAL;
+}
+
+/** Several steps failed: the first one's code, all of their words. */
+function combine(errors: CniError[]): CniError {
+  const [first = new CniError(CODE.INTERNAL, 'Nothing failed')] = errors;
+  const messages = join('; ', ...errors.map(({ message }) => message));
+  return new CniError(first.code, messages, join('; ', ...errors.map(({ details }) => details)));
+}
+
+const join = (separator: string, ...texts: string[]): string =>
+  texts.filter((text) => text !== '').join(separator);
+
+/** What caused an error, and what caused that. */
+function causes({ cause }: Error): string {
+  if (!(cause instanceof Error)) return '';
+  return join(': ', cause.message, causes(cause));
+}
+
+/** Runs every step, whatever becomes of the others. @throws AggregateError of all failures */
+export function cleanUp(...steps: (() => void)[]): void {
+  const errors: unknown[] = [];
+  for (const body of steps) {
+    try {
+      body();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw new AggregateError(errors);
+}

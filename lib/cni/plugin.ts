@@ -1,0 +1,208 @@
+/** What a plugin is, and how a call of the protocol becomes a call of one of its members. */
+import type * as z from 'zod/mini';
+import { openNetns, openOwnNetns } from '#lib/sys/netns.ts';
+import type { Environment } from '#lib/sys/process.ts';
+import type { Attachment, AttachmentKey } from './attachment.ts';
+import { type ParsedConfig, parseConfig } from './config.ts';
+import { type CallEnvironment, type Command, parseEnvironment } from './environment.ts';
+import { CniError, CODE } from './error.ts';
+import { EMPTY_RESULT, encodeResult, parseResult, type Result } from './result.ts';
+import { parseWith } from './schema.ts';
+import { isAtLeast, isSpecVersion, NEWEST_VERSION, type SpecVersion } from './version.ts';
+
+/** What every member of a plugin gets, whatever the command. */
+export interface Call<C> {
+  readonly config: Readonly<C>;
+  readonly cniVersion: SpecVersion;
+  /** Name of the network. */
+  readonly network: string;
+  readonly env: Environment;
+  /** The configuration as it came, for delegates. */
+  readonly input: Uint8Array;
+  /** The same, parsed: what a meta-plugin builds its delegate's configuration from. */
+  readonly json: Readonly<Record<string, unknown>>;
+  readonly builtins: Builtins;
+}
+
+/** A call about one attachment. `prevResult` is absent for the first plugin of a chain. */
+export interface AttachmentCall<C> extends Call<C> {
+  readonly attachment: Attachment;
+  readonly prevResult: Result | undefined;
+}
+
+/** A call of GC. `valid` undefined: the runtime did not say, only what is provably dead may go. */
+export interface GcCall<C> extends Call<C> {
+  readonly valid: readonly AttachmentKey[] | undefined;
+}
+
+/** A plugin: its name, its configuration, and one function for each command. What ADD makes it undoes if it fails. */
+export interface Plugin<C> {
+  readonly name: string;
+  /** Versions of the specification that it supports, oldest first. */
+  readonly versions: readonly SpecVersion[];
+  readonly config: z.ZodMiniType<C>;
+  readonly add: (call: AttachmentCall<C>) => Result;
+  readonly check: (call: AttachmentCall<C>) => void;
+  /** Works twice, without namespace, without prevResult. */
+  readonly del: (call: AttachmentCall<C>) => void;
+  readonly gc: (call: GcCall<C>) => void;
+  readonly status: (call: Call<C>) => void;
+}
+
+/** A plugin whose configuration's type is its own affair. */
+// oxlint-disable-next-line typescript/no-explicit-any -- the type is closed over: config feeds the members of the same plugin
+export type AnyPlugin = Plugin<any>;
+
+/** Finds a plugin that is part of this executable. */
+export type Builtins = (name: string) => AnyPlugin | undefined;
+
+/** Declares a plugin: gives its members the type of its configuration. */
+export const definePlugin = <C>(plugin: Plugin<C>): Plugin<C> => plugin;
+
+/** A call of the protocol, before anything of it is checked. */
+export interface Invocation {
+  readonly env: Environment;
+  /** Reads standard input, which VERSION must not. */
+  readonly readInput: () => Uint8Array;
+  readonly builtins: Builtins;
+}
+
+/** The versions from which on there are these commands. */
+const COMMAND_SINCE = {
+  ADD: '0.1.0',
+  DEL: '0.1.0',
+  CHECK: '0.4.0',
+  GC: '1.1.0',
+  STATUS: '1.1.0',
+} as const satisfies Record<Exclude<Command, 'VERSION'>, SpecVersion>;
+
+/** The answer to VERSION: one line. */
+export const versionAnswer = ({ versions }: AnyPlugin): string =>
+  `${JSON.stringify({ cniVersion: NEWEST_VERSION, supportedVersions: versions })}\n`;
+
+/**
+ * Carries out one call. The checks come in the order of the reference library: environment, input, configuration,
+ * command, version, plugin. @returns what is to be printed. @throws CniError and whatever the plugin throws
+ */
+export function invoke(plugin: AnyPlugin, invocation: Invocation): string {
+  const callEnv = parseEnvironment(invocation.env);
+  if (callEnv.command === 'VERSION') return versionAnswer(plugin);
+  const input = invocation.readInput();
+  const parsed = parseConfig(input);
+  const command = implementedCommand(callEnv.command);
+  const cniVersion = supportedVersion(plugin, parsed.cniVersion, command);
+  const call: Call<unknown> = {
+    config: parseWith(plugin.config, parsed.json, `network config "${parsed.network}"`),
+    cniVersion,
+    network: parsed.network,
+    env: invocation.env,
+    input,
+    json: parsed.json,
+    builtins: invocation.builtins,
+  };
+  if (command === 'STATUS') plugin.status(call);
+  else if (command === 'GC') plugin.gc({ ...call, valid: parsed.validAttachments });
+  else return attachmentCommand(plugin, command, attachmentCall(call, callEnv, parsed));
+  return '';
+}
+
+function implementedCommand(command: string): keyof typeof COMMAND_SINCE {
+  if (Object.hasOwn(COMMAND_SINCE, command)) return command as keyof typeof COMMAND_SINCE;
+  throw new CniError(CODE.INVALID_ENVIRONMENT, `unknown CNI_COMMAND: ${command}`);
+}
+
+function supportedVersion(
+  plugin: AnyPlugin,
+  cniVersion: string,
+  command: keyof typeof COMMAND_SINCE,
+): SpecVersion {
+  if (!isSpecVersion(cniVersion) || !plugin.versions.includes(cniVersion)) {
+    throw new CniError(
+      CODE.INCOMPATIBLE_VERSION,
+      'incompatible CNI versions',
+      `config is "${cniVersion}", plugin supports ["${plugin.versions.join('" "')}"]`,
+    );
+  }
+  if (!isAtLeast(cniVersion, COMMAND_SINCE[command])) {
+    throw new CniError(
+      CODE.INCOMPATIBLE_VERSION,
+      `config version does not allow ${command}`,
+      `cniVersion is "${cniVersion}", ${command} needs "${COMMAND_SINCE[command]}"`,
+    );
+  }
+  return cniVersion;
+}
+
+function attachmentCall(
+  call: Call<unknown>,
+  { containerID, ifName, netns, command }: CallEnvironment,
+  { prevResult }: ParsedConfig,
+): AttachmentCall<unknown> {
+  refuseOwnNetns(call.env, netns);
+  const parse = () => parseResult(prevResult, call.cniVersion, 'prevResult');
+  return {
+    ...call,
+    attachment: { network: call.network, containerID, ifName, netns },
+    prevResult:
+      prevResult === undefined ? undefined : command === 'DEL' ? orUndefined(parse) : parse(),
+  };
+}
+
+/** DEL must not be held up by a result that somebody spoilt: it has everything it needs without. */
+function orUndefined<T>(body: () => T): T | undefined {
+  try {
+    return body();
+  } catch (error) {
+    if (error instanceof CniError) return undefined;
+    throw error;
+  }
+}
+
+function attachmentCommand(
+  plugin: AnyPlugin,
+  command: 'ADD' | 'CHECK' | 'DEL',
+  call: AttachmentCall<unknown>,
+): string {
+  if (command === 'CHECK') plugin.check(call);
+  else if (command === 'DEL') plugin.del(call);
+  else return add(plugin, call);
+  return '';
+}
+
+/** A result that the configured version has no shape for must not leave the attachment behind. */
+function add(plugin: AnyPlugin, call: AttachmentCall<unknown>): string {
+  const result = plugin.add(call);
+  using undo = new DisposableStack();
+  undo.defer(() => plugin.del(call));
+  const text = encodeResult(result, call.cniVersion);
+  undo.move();
+  return text;
+}
+
+/** A container's namespace that is the plugin's own would make it reconfigure the host. */
+function refuseOwnNetns(env: Environment, netns: string | undefined): void {
+  const override = env['CNI_NETNS_OVERRIDE']?.toLowerCase();
+  if (netns === undefined || override === '1' || override === 'true') return;
+  using own = openOwnNetns();
+  using container = openNetnsOrNone(netns);
+  if (container?.id === own.id) {
+    throw new CniError(
+      CODE.INVALID_NETNS,
+      "plugin's netns and netns from CNI_NETNS should not be the same",
+      `CNI_NETNS is "${netns}"; CNI_NETNS_OVERRIDE=1 allows it`,
+    );
+  }
+}
+
+/** A namespace that can't be opened is no reason to fail here: those who need it will say why. */
+function openNetnsOrNone(path: string) {
+  try {
+    return openNetns(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A result for plugins that pass on what came before them, or nothing. */
+export const passOn = ({ prevResult }: AttachmentCall<unknown>): Result =>
+  prevResult ?? EMPTY_RESULT;

@@ -1,0 +1,163 @@
+/** Giving a container's interface what an IPAM plugin answered: sysctls, addresses, routes. */
+import type { Address, Family } from '#lib/addr/address.ts';
+import type { AttachmentCall } from '#lib/cni/plugin.ts';
+import { CniError, CODE, step } from '#lib/cni/error.ts';
+import type { Result, ResultIp, ResultRoute } from '#lib/cni/result.ts';
+import { addAddress, listAddresses } from '#lib/net/address.ts';
+import { type Link, setLinkUp } from '#lib/net/link.ts';
+import type { Netlink } from '#lib/net/netlink.ts';
+import { addRoute, listRoutes } from '#lib/net/route.ts';
+import { poll } from '#lib/sys/clock.ts';
+import { isSysError } from '#lib/sys/error.ts';
+import { type Netns, within } from '#lib/sys/netns.ts';
+import { readSysctl, trySysctl, writeSysctl } from '#lib/sys/sysctl.ts';
+
+/** Duplicate address detection takes a second or two. */
+const DAD_LIMIT_MS = 5_000;
+const DAD_POLL_MS = 20;
+
+/** A container as its plugins work on it: its namespace, a socket in it, its interface. */
+export interface Container {
+  readonly netns: Netns;
+  readonly rtnl: Netlink;
+  readonly link: Link;
+}
+
+/** The IPAM answer for one interface, and whether IPv6 addresses are to be checked for duplicates. */
+export interface AddressPlan {
+  readonly ips: readonly ResultIp[];
+  readonly routes: readonly ResultRoute[];
+  readonly dad: boolean;
+}
+
+/** The answer must hold an address. @throws CniError */
+export function requireAddresses(result: Result): void {
+  if (result.ips.length === 0) {
+    throw new CniError(CODE.INTERNAL, 'IPAM plugin returned missing IP config');
+  }
+}
+
+/** Gives the interface its addresses, sets it up, adds the routes. @throws CniError, NetlinkError, SysError */
+export function configureAddresses(container: Container, plan: AddressPlan): void {
+  const { netns, rtnl, link } = container;
+  const noDad = !plan.dad;
+  within(netns, () => prepare(link.name, plan));
+  for (const { address } of plan.ips) addAddress(rtnl, link, address, { noDad });
+  setLinkUp(rtnl, link);
+  if (plan.dad && plan.ips.some(({ address }) => address.family === 6)) awaitDad(rtnl, link);
+  for (const route of plan.routes) {
+    const gw = route.gw ?? firstGateway(plan.ips, route.dst.family);
+    step(`failed to add route "${route.dst} via ${gw ?? 'none'} dev ${link.name}"`, () =>
+      addRoute(rtnl, {
+        dst: route.dst,
+        gw,
+        oif: link.index,
+        mtuBytes: route.mtu || undefined,
+        advmssBytes: route.advmss || undefined,
+        priority: route.priority || undefined,
+        table: route.table,
+        scope: route.scope,
+      }),
+    );
+  }
+}
+
+/** The gateway that routes of a family take if they name none. */
+export const firstGateway = (ips: readonly ResultIp[], family: Family): Address | undefined =>
+  ips.find(({ address, gateway }) => gateway !== undefined && address.family === family)?.gateway;
+
+function prepare(ifName: string, { ips, dad }: AddressPlan): void {
+  trySysctl(`net/ipv4/conf/${ifName}/arp_notify`, '1');
+  trySysctl(`net/ipv6/conf/${ifName}/accept_dad`, dad ? '1' : '0');
+  if (dad) trySysctl(`net/ipv6/conf/${ifName}/enhanced_dad`, '1');
+  const first = ips.find(({ address }) => address.family === 6);
+  if (first !== undefined) enableIpv6(ifName, first);
+}
+
+function enableIpv6(ifName: string, { address }: ResultIp): void {
+  if (readSysctl(`net/ipv6/conf/${ifName}/disable_ipv6`) === undefined) {
+    throw new CniError(
+      CODE.IO_FAILURE,
+      `failed to enable IPv6 for interface "${ifName}": this kernel has no IPv6, and IPAM gave "${address}"`,
+      'take the IPv6 range out of the network configuration, or boot without ipv6.disable=1',
+    );
+  }
+  step(`failed to enable IPv6 for interface "${ifName}"`, () => {
+    for (const name of ['lo', ifName]) writeSysctl(`net/ipv6/conf/${name}/disable_ipv6`, '0');
+    keepAddressOnDown(ifName);
+  });
+}
+
+/** Addresses must survive the interface being set down. Kernels before 4.6 can't. */
+function keepAddressOnDown(ifName: string): void {
+  try {
+    writeSysctl(`net/ipv6/conf/${ifName}/keep_addr_on_down`, '1');
+  } catch (error) {
+    if (!isSysError(error, 'ENOENT')) throw error;
+  }
+}
+
+function awaitDad(rtnl: Netlink, link: Link): void {
+  const settled = poll(
+    () => {
+      const addresses = listAddresses(rtnl, link);
+      const duplicate = addresses.find(({ isDuplicate }) => isDuplicate);
+      if (duplicate !== undefined) {
+        throw new CniError(
+          CODE.INTERNAL,
+          `link ${link.name} has address ${duplicate.prefix} in DADFAILED state`,
+          'another host on this link has the same address',
+        );
+      }
+      return addresses.some(({ isTentative }) => isTentative) ? undefined : true;
+    },
+    { everyMs: DAD_POLL_MS, limitMs: DAD_LIMIT_MS },
+  );
+  if (settled === undefined) {
+    throw new CniError(
+      CODE.INTERNAL,
+      `link ${link.name} still has tentative addresses after ${DAD_LIMIT_MS / 1000} seconds`,
+    );
+  }
+}
+
+/** The addresses of a result that belong to an attachment's interface: those without an index belong to it too. */
+export function ownAddresses(result: Result, { attachment }: AttachmentCall<unknown>): ResultIp[] {
+  return result.ips.filter(({ interface: index }) => {
+    const owner = index === undefined ? undefined : result.interfaces[index];
+    return owner === undefined || (owner.name === attachment.ifName && Boolean(owner.sandbox));
+  });
+}
+
+/** CHECK: every address and route of the plan is there. @throws CniError that names the first that is not */
+export function checkAddresses(rtnl: Netlink, link: Link, plan: Omit<AddressPlan, 'dad'>): void {
+  const present = listAddresses(rtnl, link);
+  for (const { address } of plan.ips) {
+    if (!present.some(({ prefix }) => prefix.equals(address))) {
+      throw new CniError(CODE.INTERNAL, `Failed to find "${address}" on interface "${link.name}"`);
+    }
+  }
+  for (const route of plan.routes) checkRoute(rtnl, link, plan, route);
+}
+
+/** Defaults are compared by network alone, as the reference does: containers may choose another gateway. */
+function checkRoute(
+  rtnl: Netlink,
+  link: Link,
+  plan: Omit<AddressPlan, 'dad'>,
+  route: ResultRoute,
+): void {
+  const { dst } = route;
+  const gw = route.gw ?? firstGateway(plan.ips, dst.family);
+  const found = listRoutes(rtnl, dst.family, link).some(
+    (candidate) =>
+      candidate.dst.equals(dst.masked()) &&
+      (dst.bits === 0 || gw === undefined || candidate.gw?.equals(gw) === true),
+  );
+  if (!found) {
+    throw new CniError(
+      CODE.INTERNAL,
+      `Expected route "${dst} via ${gw ?? 'none'} dev ${link.name}" not found`,
+    );
+  }
+}

@@ -1,0 +1,35 @@
+/** Asking an IPAM plugin for addresses, on behalf of a plugin that makes interfaces. */
+import type { AttachmentCall, Call, GcCall } from '#lib/cni/plugin.ts';
+import { delegateAdd, delegateCommand } from '#lib/cni/delegate.ts';
+import type { Result } from '#lib/cni/result.ts';
+
+/** A plugin's configuration that may name an IPAM plugin. */
+export interface UsesIpam {
+  /** Undefined: the network has no addresses. */
+  readonly ipam: { readonly type: string } | undefined;
+}
+
+/** Gets addresses; `undo` gives them back. @throws CniError, the IPAM plugin's own */
+export function ipamAdd(call: AttachmentCall<UsesIpam>, undo: DisposableStack): Result | undefined {
+  const type = call.config.ipam?.type;
+  if (type === undefined) return undefined;
+  const result = delegateAdd(call, type, call.input);
+  undo.defer(() => ipamDel(call));
+  return result;
+}
+
+const run = (call: Call<UsesIpam>, command: 'CHECK' | 'DEL' | 'GC' | 'STATUS'): void => {
+  if (call.config.ipam !== undefined) delegateCommand(call, call.config.ipam.type, command);
+};
+
+/** Gives the addresses back. @throws CniError */
+export const ipamDel = (call: AttachmentCall<UsesIpam>): void => run(call, 'DEL');
+
+/** Asks whether the addresses are still reserved. @throws CniError */
+export const ipamCheck = (call: AttachmentCall<UsesIpam>): void => run(call, 'CHECK');
+
+/** Passes GC on. @throws CniError */
+export const ipamGc = (call: GcCall<UsesIpam>): void => run(call, 'GC');
+
+/** Asks whether there are addresses left. @throws CniError */
+export const ipamStatus = (call: Call<UsesIpam>): void => run(call, 'STATUS');

@@ -1,0 +1,205 @@
+/** Netlink conversations: requests with their answers, acknowledgements and dumps, over a socket or a fake kernel. */
+import { errnoMessage, errnoName, isSysError } from '#lib/sys/error.ts';
+import { type Netns, within } from '#lib/sys/netns.ts';
+import { AF_NETLINK, Socket, SOCK_RAW } from '#lib/sys/socket.ts';
+import { MalformedMessage } from './attribute.ts';
+import {
+  type Acknowledgement,
+  decodeAcknowledgement,
+  decodeMessages,
+  encodeMessage,
+  type Message,
+  NLM_F,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+} from './message.ts';
+
+/** The kernel's refusal. `op` is what was asked, `code` the errno's name, `kernelMessage` its own words if any. */
+export class NetlinkError extends Error {
+  override name = 'NetlinkError';
+  readonly op: string;
+  readonly code: string;
+  readonly kernelMessage: string | undefined;
+  readonly offset: number | undefined;
+
+  constructor(op: string, { errno, kernelMessage, offset }: Acknowledgement) {
+    const words = kernelMessage === undefined ? '' : `: ${kernelMessage}`;
+    super(`${op}: ${errnoMessage(errno)}${words}`);
+    this.op = op;
+    this.code = errnoName(errno);
+    this.kernelMessage = kernelMessage;
+    this.offset = offset;
+  }
+}
+
+/** Whether an error is the kernel's refusal with one of these errno names. */
+export function isNetlinkError(error: unknown, ...codes: string[]): error is NetlinkError {
+  return error instanceof NetlinkError && (codes.length === 0 || codes.includes(error.code));
+}
+
+/** A request. `op` names it in errors, in iproute2's words: "add link veth0". */
+export interface Request {
+  readonly op: string;
+  readonly type: number;
+  readonly flags?: number;
+  readonly body: Uint8Array;
+}
+
+/** Carries datagrams: the kernel's socket, or in tests a function that answers. */
+export interface Transport extends Disposable {
+  send(bytes: Uint8Array): void;
+  /** The next datagram. @throws SysError EAGAIN when none comes in time */
+  receive(): Uint8Array;
+}
+
+/** linux/netlink.h */
+export const NETLINK_ROUTE = 0;
+export const NETLINK_NETFILTER = 12;
+const SOL_NETLINK = 270;
+const NETLINK_CAP_ACK = 10;
+const NETLINK_EXT_ACK = 11;
+const NETLINK_GET_STRICT_CHK = 12;
+
+/** How long the kernel may take for an answer: it waits for locks of its own, for seconds on a node in trouble. */
+const ANSWER_LIMIT_MS = 20_000;
+
+/** More than the kernel puts into one datagram. */
+const DATAGRAM_BYTES = 256 * 1024;
+
+/** How often a dump is begun again that a concurrent change made inconsistent. */
+const DUMP_LIMIT = 20;
+
+/** linux/errno: what a dump that stays inconsistent is reported as. */
+const EINTR = 4;
+
+/** Opens a conversation in a namespace, by default the program's own; it stays there. @throws SysError */
+export function openNetlink(protocol: number, netns?: Netns): Netlink {
+  const open = () => openTransport(protocol);
+  return new Netlink(netns === undefined ? open() : within(netns, open));
+}
+
+/** A socket to the kernel's protocol in the namespace that the thread is in. @throws SysError */
+function openTransport(protocol: number): Transport {
+  using undo = new DisposableStack();
+  const socket = undo.use(new Socket(AF_NETLINK, SOCK_RAW, protocol));
+  socket.setReceiveTimeout(ANSWER_LIMIT_MS);
+  setIfKnown(socket, NETLINK_EXT_ACK);
+  setIfKnown(socket, NETLINK_CAP_ACK);
+  setIfKnown(socket, NETLINK_GET_STRICT_CHK);
+  const open = undo.move();
+  const buffer = Buffer.alloc(DATAGRAM_BYTES);
+  return {
+    send: (bytes) => socket.send(bytes),
+    receive() {
+      const length = socket.receive(buffer);
+      if (length > buffer.length) throw new MalformedMessage(`Datagram of ${length} bytes`);
+      return Buffer.from(buffer.subarray(0, length));
+    },
+    [Symbol.dispose]: () => open.dispose(),
+  };
+}
+
+/** Kernels older than an option refuse it; we can do without. */
+function setIfKnown(socket: Socket, option: number): void {
+  try {
+    socket.setOption(SOL_NETLINK, option, 1);
+  } catch (error) {
+    if (!isSysError(error, 'ENOPROTOOPT')) throw error;
+  }
+}
+
+/** A conversation with the kernel; `using` ends it. */
+export class Netlink implements Disposable {
+  readonly #transport: Transport;
+  #sequence = 0;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** Asks for one thing and waits for its acknowledgement. @returns what came before that. @throws NetlinkError */
+  request(request: Request): Message[] {
+    const sequence = this.#send(request, NLM_F.ACK);
+    return this.#collect(request.op, sequence);
+  }
+
+  /** Asks for a list, again while changes disturb it. @throws NetlinkError; EINTR if it never comes undisturbed */
+  dump(request: Request): Message[] {
+    for (let tries = 0; tries < DUMP_LIMIT; tries += 1) {
+      const sequence = this.#send(request, NLM_F.DUMP);
+      const messages = this.#collect(request.op, sequence);
+      if (messages.every(({ flags }) => (flags & NLM_F.DUMP_INTR) === 0)) return messages;
+    }
+    const kernelMessage = `the list changed ${DUMP_LIMIT} times while it was read`;
+    throw new NetlinkError(request.op, { errno: EINTR, kernelMessage, offset: undefined });
+  }
+
+  /**
+   * Sends several requests as one datagram between a begin and an end message, which the kernel carries out all or not
+   * at all (nfnetlink batches). @throws NetlinkError for the first refused
+   */
+  batch(begin: Request, requests: readonly Request[], end: Request): void {
+    const first = this.#sequence + 1;
+    const parts = [begin, ...requests, end].map((request, index, all) =>
+      this.#encode(request, index === 0 || index === all.length - 1 ? 0 : NLM_F.ACK),
+    );
+    this.#transport.send(Buffer.concat(parts));
+    const awaited = new Map(requests.map(({ op }, index) => [first + 1 + index, op]));
+    let failure: NetlinkError | undefined;
+    while (awaited.size > 0) {
+      for (const message of this.#receive()) {
+        const op = message.sequence === first ? begin.op : awaited.get(message.sequence);
+        if (message.type !== NLMSG_ERROR || op === undefined) continue;
+        const acknowledgement = decodeAcknowledgement(message);
+        if (acknowledgement.errno !== 0) failure ??= new NetlinkError(op, acknowledgement);
+        // A refused begin stands for the whole batch: nothing else need be answered.
+        if (message.sequence === first) throw failure ?? new MalformedMessage(`Answer to ${op}`);
+        awaited.delete(message.sequence);
+      }
+    }
+    if (failure !== undefined) throw failure;
+  }
+
+  [Symbol.dispose](): void {
+    this.#transport[Symbol.dispose]();
+  }
+
+  #encode(request: Request, flags: number): Uint8Array {
+    this.#sequence += 1;
+    return encodeMessage({
+      type: request.type,
+      flags: NLM_F.REQUEST | flags | (request.flags ?? 0),
+      sequence: this.#sequence,
+      body: request.body,
+    });
+  }
+
+  #send(request: Request, flags: number): number {
+    this.#transport.send(this.#encode(request, flags));
+    return this.#sequence;
+  }
+
+  /** The messages of this conversation until its acknowledgement, or the end of its list. @throws NetlinkError */
+  #collect(op: string, sequence: number): Message[] {
+    const messages: Message[] = [];
+    for (const message of this.#messagesOf(sequence)) {
+      if (message.type !== NLMSG_ERROR && message.type !== NLMSG_DONE) {
+        messages.push(message);
+        continue;
+      }
+      const acknowledgement = decodeAcknowledgement(message);
+      if (acknowledgement.errno !== 0) throw new NetlinkError(op, acknowledgement);
+      // The end of a list may be what tells that it was disturbed.
+      return (message.flags & NLM_F.DUMP_INTR) === 0 ? messages : [...messages, message];
+    }
+    return messages;
+  }
+
+  *#messagesOf(sequence: number): Generator<Message> {
+    for (;;) yield* this.#receive().filter((message) => message.sequence === sequence);
+  }
+
+  #receive(): Message[] {
+    return decodeMessages(this.#transport.receive());
+  }
+}

@@ -1,0 +1,99 @@
+/** Talking to nf_tables: transactions, and questions whose answer may be "there is none". */
+import type { Netns } from '#lib/sys/netns.ts';
+import {
+  isNetlinkError,
+  type Netlink,
+  NETLINK_NETFILTER,
+  openNetlink,
+  type Request,
+} from './netlink.ts';
+import {
+  decodeChainUse,
+  decodeElements,
+  decodeRule,
+  type ListedElement,
+  type ListedRule,
+} from './nft-listing.ts';
+import { BATCH, nft, type Table } from './nft-message.ts';
+import type { Message } from './message.ts';
+
+/** A conversation with nf_tables in one namespace; `using` ends it. Needs CAP_NET_ADMIN there. */
+export class Nftables implements Disposable {
+  readonly #netlink: Netlink;
+
+  constructor(netlink: Netlink) {
+    this.#netlink = netlink;
+  }
+
+  /** Carries out all requests or none. @throws NetlinkError */
+  commit(requests: readonly Request[]): void {
+    this.#netlink.batch(BATCH.begin, requests, BATCH.end);
+  }
+
+  /** Whether this kernel has nf_tables at all. */
+  isSupported(): boolean {
+    try {
+      this.#netlink.request(nft.getGeneration());
+      return true;
+    } catch (error) {
+      // Whatever the reason (no module, no permission to load it): without an answer it can't be used.
+      if (isNetlinkError(error)) return false;
+      throw error;
+    }
+  }
+
+  hasTable(table: Table): boolean {
+    return this.#ask(nft.getTable(table)) !== undefined;
+  }
+
+  hasChain(table: Table, chain: string): boolean {
+    return this.chainUse(table, chain) !== undefined;
+  }
+
+  /** Rules in a chain, plus rules and elements that lead to it; undefined if there is no such chain. */
+  chainUse(table: Table, chain: string): number | undefined {
+    const [message] = this.#ask(nft.getChain(table, chain)) ?? [];
+    return message && decodeChainUse(message);
+  }
+
+  /** The rules of a chain; none if there is no such chain. */
+  listRules(table: Table, chain: string): ListedRule[] {
+    return this.#list(nft.listRules(table, chain)).map(decodeRule);
+  }
+
+  /** An element by its key, or undefined. */
+  getElement(table: Table, set: string, key: Uint8Array): ListedElement | undefined {
+    return (this.#ask(nft.getElement(table, set, key)) ?? []).flatMap(decodeElements)[0];
+  }
+
+  /** The elements of a set; none if there is no such set. */
+  listElements(table: Table, set: string): ListedElement[] {
+    return this.#list(nft.listElements(table, set)).flatMap(decodeElements);
+  }
+
+  [Symbol.dispose](): void {
+    this.#netlink[Symbol.dispose]();
+  }
+
+  #ask(request: Request): Message[] | undefined {
+    return absentAsUndefined(() => this.#netlink.request(request));
+  }
+
+  #list(request: Request): Message[] {
+    return absentAsUndefined(() => this.#netlink.dump(request)) ?? [];
+  }
+}
+
+function absentAsUndefined<T>(body: () => T): T | undefined {
+  try {
+    return body();
+  } catch (error) {
+    if (isNetlinkError(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}
+
+/** Opens nf_tables in a namespace, by default the program's own. @throws SysError */
+export function openNftables(netns?: Netns): Nftables {
+  return new Nftables(openNetlink(NETLINK_NETFILTER, netns));
+}

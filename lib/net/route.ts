@@ -1,0 +1,114 @@
+/** Routes (linux/rtnetlink.h). */
+import { Address, type Family } from '#lib/addr/address.ts';
+import { Prefix } from '#lib/addr/prefix.ts';
+import { attr, type Attribute, Attributes, encodeAttributes, viewOf } from './attribute.ts';
+import type { Link } from './link.ts';
+import { type Message, NLM_F } from './message.ts';
+import type { Netlink } from './netlink.ts';
+import { AF, familyOf, RTM } from './rtnl.ts';
+
+/** linux/rtnetlink.h */
+const RTA = { DST: 1, OIF: 4, GATEWAY: 5, PRIORITY: 6, METRICS: 8, TABLE: 15 } as const;
+const RTAX = { MTU: 2, ADVMSS: 8 } as const;
+const RTMSG_BYTES = 12;
+const RT_TABLE_UNSPEC = 0;
+const RT_TABLE_MAIN = 254;
+const RTPROT_BOOT = 3;
+const RT_SCOPE_UNIVERSE = 0;
+const RT_SCOPE_LINK = 253;
+const RTN_UNICAST = 1;
+
+/** A route through an interface. What is absent the kernel chooses. */
+export interface Route {
+  /** The network, masked; 0.0.0.0/0 or ::/0 is the default route. */
+  readonly dst: Prefix;
+  readonly gw?: Address | undefined;
+  /** Index of the interface it leaves by. */
+  readonly oif: number;
+  readonly mtuBytes?: number | undefined;
+  readonly advmssBytes?: number | undefined;
+  readonly priority?: number | undefined;
+  /** 254, the main table, if absent. */
+  readonly table?: number | undefined;
+  readonly scope?: number | undefined;
+}
+
+/** struct rtmsg and attributes. */
+function encodeRoute(route: Route): Uint8Array {
+  const table = route.table ?? RT_TABLE_MAIN;
+  const header = Buffer.alloc(RTMSG_BYTES);
+  header.writeUInt8(AF[route.dst.family], 0);
+  header.writeUInt8(route.dst.bits, 1);
+  header.writeUInt8(table < 256 ? table : RT_TABLE_UNSPEC, 4);
+  header.writeUInt8(RTPROT_BOOT, 5);
+  header.writeUInt8(route.scope ?? defaultScope(route), 6);
+  header.writeUInt8(RTN_UNICAST, 7);
+  const metrics = [
+    ...optional(route.mtuBytes, (n) => attr.u32(RTAX.MTU, n)),
+    ...optional(route.advmssBytes, (n) => attr.u32(RTAX.ADVMSS, n)),
+  ];
+  const attributes = [
+    ...(route.dst.bits === 0 ? [] : [attr.bytes(RTA.DST, route.dst.first.toBytes())]),
+    attr.u32(RTA.OIF, route.oif),
+    ...optional(route.gw, (gw) => attr.bytes(RTA.GATEWAY, gw.toBytes())),
+    ...optional(route.priority, (n) => attr.u32(RTA.PRIORITY, n)),
+    ...(metrics.length === 0 ? [] : [attr.nested(RTA.METRICS, metrics)]),
+    attr.u32(RTA.TABLE, table),
+  ];
+  return Buffer.concat([header, encodeAttributes(attributes)]);
+}
+
+/** An IPv4 route without gateway reaches its network on the link itself; IPv6 has no scopes of routes. */
+function defaultScope({ dst, gw }: Route): number {
+  return dst.family === 4 && gw === undefined ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+}
+
+function optional<T>(value: T | undefined, encode: (value: T) => Attribute): Attribute[] {
+  return value === undefined ? [] : [encode(value)];
+}
+
+/** Reads an RTM_NEWROUTE; undefined for one that is no unicast IP route through one interface. @throws MalformedMessage */
+export function decodeRoute({ body }: Message): Route | undefined {
+  const view = viewOf(body);
+  const family = familyOf(view.getUint8(0));
+  const attributes = Attributes.decode(body.subarray(RTMSG_BYTES));
+  const oif = attributes.u32(RTA.OIF);
+  if (family === undefined || oif === undefined || view.getUint8(7) !== RTN_UNICAST)
+    return undefined;
+  const dst = attributes.bytes(RTA.DST);
+  const gw = attributes.bytes(RTA.GATEWAY);
+  const metrics = attributes.nested(RTA.METRICS);
+  return {
+    dst: new Prefix(dst ? Address.fromBytes(dst) : Address.of(family, 0n), view.getUint8(1)),
+    gw: gw && Address.fromBytes(gw),
+    oif,
+    priority: attributes.u32(RTA.PRIORITY),
+    mtuBytes: metrics.u32(RTAX.MTU),
+    advmssBytes: metrics.u32(RTAX.ADVMSS),
+    table: attributes.u32(RTA.TABLE) ?? view.getUint8(4),
+    scope: view.getUint8(6),
+  };
+}
+
+/** Adds a route beside others to the same network. As `ip route append`. @throws NetlinkError, EEXIST if it is there */
+export function addRoute(rtnl: Netlink, route: Route): void {
+  rtnl.request({
+    op: `add route ${route.dst}${route.gw === undefined ? '' : ` via ${route.gw}`}`,
+    type: RTM.NEWROUTE,
+    flags: NLM_F.CREATE | NLM_F.APPEND,
+    body: encodeRoute(route),
+  });
+}
+
+/** The unicast routes of a family in every table. As `ip route show table all type unicast`. @throws NetlinkError */
+export function listRoutes(rtnl: Netlink, family: Family, link?: Link): Route[] {
+  const header = Buffer.alloc(RTMSG_BYTES);
+  header.writeUInt8(AF[family], 0);
+  const body =
+    link === undefined
+      ? header
+      : Buffer.concat([header, encodeAttributes([attr.u32(RTA.OIF, link.index)])]);
+  const messages = rtnl.dump({ op: 'show routes', type: RTM.GETROUTE, body });
+  const routes = messages.map(decodeRoute).filter((route) => route !== undefined);
+  return link === undefined ? routes : routes.filter(({ oif }) => oif === link.index);
+}

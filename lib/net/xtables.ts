@@ -1,0 +1,59 @@
+/** Legacy iptables tables of the kernel (linux/netfilter/x_tables.h), only to ask whether a chain is there. */
+import type { Family } from '#lib/addr/address.ts';
+import { isSysError } from '#lib/sys/error.ts';
+import { readTextIfAny } from '#lib/sys/file.ts';
+import { Socket, SOCK_RAW } from '#lib/sys/socket.ts';
+import { viewOf } from './attribute.ts';
+import { AF } from './rtnl.ts';
+
+/** linux/in.h, linux/netfilter_ipv4/ip_tables.h, linux/netfilter_ipv6/ip6_tables.h */
+const SOL = { 4: 0, 6: 41 } as const;
+const IPPROTO_RAW = 255;
+const SO_GET_INFO = 64;
+const SO_GET_ENTRIES = 65;
+const TABLE_NAME_BYTES = 32;
+
+/** struct ipt_getinfo: name, hooks, entry points, underflows, number and size of entries. */
+const INFO_BYTES = TABLE_NAME_BYTES + 4 + 5 * 4 + 5 * 4 + 4 + 4;
+
+/** Where entries begin in struct ipt_get_entries. */
+const ENTRIES_OFFSET = 40;
+
+/** Rules may be replaced between asking for their size and reading them. */
+const RACE_LIMIT = 10;
+
+/** Tables that exist in this namespace: asking the kernel for another would make it. */
+const NAMES = {
+  4: '/proc/self/net/ip_tables_names',
+  6: '/proc/self/net/ip6_tables_names',
+} as const;
+
+/** Whether table nat has this chain, in the namespace the thread is in. Needs CAP_NET_ADMIN. @throws SysError */
+export function hasLegacyNatChain(family: Family, chain: string): boolean {
+  if (!(readTextIfAny(NAMES[family]) ?? '').split('\n').includes('nat')) return false;
+  using socket = new Socket(AF[family], SOCK_RAW, IPPROTO_RAW);
+  // A user chain starts with an entry that holds its name, ended by a zero byte.
+  return readNatEntries(socket, family).includes(`${chain}\0`);
+}
+
+function readNatEntries(socket: Socket, family: Family): Buffer {
+  for (let tries = 1; ; tries += 1) {
+    const info = request(INFO_BYTES);
+    socket.getOption(SOL[family], SO_GET_INFO, info);
+    const size = viewOf(info).getUint32(INFO_BYTES - 4, true);
+    const entries = request(ENTRIES_OFFSET + size);
+    entries.writeUInt32LE(size, TABLE_NAME_BYTES);
+    try {
+      socket.getOption(SOL[family], SO_GET_ENTRIES, entries);
+      return entries.subarray(ENTRIES_OFFSET);
+    } catch (error) {
+      if (!isSysError(error, 'EAGAIN') || tries === RACE_LIMIT) throw error;
+    }
+  }
+}
+
+function request(bytes: number): Buffer {
+  const buffer = Buffer.alloc(bytes);
+  buffer.write('nat', 0);
+  return buffer;
+}

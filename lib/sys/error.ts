@@ -1,0 +1,54 @@
+/** Failed system calls as errors. */
+import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
+
+/** A system call that failed. `code` is the errno's name, such as ENOENT. */
+export class SysError extends Error {
+  override name = 'SysError';
+  readonly syscall: string;
+  readonly code: string;
+  readonly path: string | undefined;
+
+  constructor(syscall: string, code: string, options: { path?: string; reason: string }) {
+    super(`${syscall}${options.path === undefined ? '' : ` ${options.path}`}: ${options.reason}`);
+    this.syscall = syscall;
+    this.code = code;
+    this.path = options.path;
+  }
+
+  /** From a positive errno, in the words that strerror uses. */
+  static fromErrno(syscall: string, errno: number, path?: string): SysError {
+    return new SysError(syscall, errnoName(errno), {
+      reason: errnoMessage(errno),
+      ...(path === undefined ? {} : { path }),
+    });
+  }
+}
+
+/** The name of a positive errno, such as EPERM. Those that libuv has no name for come as "errno N". */
+export function errnoName(errno: number): string {
+  const name = getSystemErrorName(-errno);
+  return name.startsWith('E') ? name : `errno ${errno}`;
+}
+
+/** What strerror says of a positive errno. */
+export function errnoMessage(errno: number): string {
+  return getSystemErrorMessage(-errno);
+}
+
+/** Whether an error is a failed system call with one of these errno names. */
+export function isSysError(error: unknown, ...codes: string[]): error is SysError {
+  return error instanceof SysError && (codes.length === 0 || codes.includes(error.code));
+}
+
+/** Runs a node:fs call; its errors come out as SysError. */
+export function sys<T>(body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (error instanceof Error && 'syscall' in error && 'errno' in error) {
+      const { syscall, errno, path } = error as NodeJS.ErrnoException;
+      throw SysError.fromErrno(String(syscall), Math.abs(Number(errno)), path);
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,166 @@
+/** Files and folders: synchronous, with SysError for failures. State appears whole or not at all. */
+import * as fs from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { dirname, join } from 'node:path';
+import { isSysError, sys } from './error.ts';
+
+export { basename, dirname, join, resolve } from 'node:path';
+
+/** An open file descriptor, closed by `using`. */
+export class FileDescriptor implements Disposable {
+  readonly fd: number;
+
+  constructor(fd: number) {
+    this.fd = fd;
+  }
+
+  [Symbol.dispose](): void {
+    fs.closeSync(this.fd);
+  }
+}
+
+/** Opens a file for reading. @throws SysError */
+export function openFile(path: string): FileDescriptor {
+  return new FileDescriptor(sys(() => fs.openSync(path, 'r')));
+}
+
+/** The text of a file. @throws SysError */
+export function readText(path: string): string {
+  return sys(() => fs.readFileSync(path, 'utf8'));
+}
+
+/** The text of a file, or undefined if there is none. @throws SysError for other failures */
+export function readTextIfAny(path: string): string | undefined {
+  return ifAny(() => readText(path));
+}
+
+/** Runs a call that may meet a missing file: undefined then. */
+function ifAny<T>(body: () => T): T | undefined {
+  try {
+    return body();
+  } catch (error) {
+    if (isSysError(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw error;
+  }
+}
+
+/** What stat tells of a file: who it is, what it is, when it changed. Times are nanoseconds since 1970. */
+export interface FileStat {
+  readonly id: string;
+  readonly isFile: boolean;
+  readonly isDirectory: boolean;
+  readonly sizeBytes: bigint;
+  readonly mtimeNs: bigint;
+}
+
+/** Follows symbolic links; undefined if there is nothing. `id` is "device:inode". @throws SysError */
+export function statIfAny(path: string): FileStat | undefined {
+  const stat = ifAny(() => sys(() => fs.statSync(path, { bigint: true })));
+  return stat && describe(stat);
+}
+
+/** The same of an open file. */
+export function statFd({ fd }: FileDescriptor): FileStat {
+  return describe(sys(() => fs.fstatSync(fd, { bigint: true })));
+}
+
+function describe(stat: fs.BigIntStats): FileStat {
+  return {
+    id: `${stat.dev}:${stat.ino}`,
+    isFile: stat.isFile(),
+    isDirectory: stat.isDirectory(),
+    sizeBytes: stat.size,
+    mtimeNs: stat.mtimeNs,
+  };
+}
+
+/** The magic number of the file system that a file lies on (linux/magic.h). @throws SysError */
+export function fileSystemMagic(path: string): number {
+  return sys(() => fs.statfsSync(path).type);
+}
+
+/** The names in a folder; none if there is no such folder. @throws SysError */
+export function listFolder(path: string): string[] {
+  return ifAny(() => sys(() => fs.readdirSync(path))) ?? [];
+}
+
+/** Makes a folder with its parents; one that exists is accepted. @throws SysError */
+export function ensureFolder(path: string, mode: number): void {
+  sys(() => fs.mkdirSync(path, { recursive: true, mode }));
+}
+
+/** Removes a file; absence is accepted. @returns whether it was there. @throws SysError */
+export function deleteFile(path: string): boolean {
+  try {
+    sys(() => fs.unlinkSync(path));
+    return true;
+  } catch (error) {
+    if (isSysError(error, 'ENOENT', 'ENOTDIR')) return false;
+    throw error;
+  }
+}
+
+/** Writes a new file, mode 0600. @throws SysError, EEXIST among others */
+export function createFile(path: string, content: string): void {
+  sys(() => fs.writeFileSync(path, content, { mode: 0o600, flag: 'wx' }));
+}
+
+/** A name for a file of this process alone, in the folder of `path`, that no reader takes for state. */
+export function temporaryName(path: string): string {
+  return join(dirname(path), `.tmp-${randomBytes(8).toString('hex')}`);
+}
+
+/** Writes a file so that it appears whole, mode 0600, in place of any that was there. @throws SysError */
+export function replaceFile(path: string, content: string): void {
+  const temporary = temporaryName(path);
+  try {
+    createFile(temporary, content);
+    sys(() => fs.renameSync(temporary, path));
+  } catch (error) {
+    deleteFile(temporary);
+    throw error;
+  }
+}
+
+/** Gives a file a second name that nothing has yet. @returns false if something has it. @throws SysError */
+export function linkFile(existing: string, path: string): boolean {
+  try {
+    sys(() => fs.linkSync(existing, path));
+    return true;
+  } catch (error) {
+    if (isSysError(error, 'EEXIST')) return false;
+    throw error;
+  }
+}
+
+/** Sets a folder's or file's modification time, in seconds since 1970. @throws SysError */
+export function setModified(path: string, seconds: number): void {
+  sys(() => fs.utimesSync(path, seconds, seconds));
+}
+
+/** Overwrites a file of the kernel's (/proc, /sys) in one write. @throws SysError */
+export function writeKernelFile(path: string, content: string): void {
+  sys(() => fs.writeFileSync(path, content, { flag: 'r+' }));
+}
+
+/** Whether a path is a folder. @throws SysError */
+export const isFolder = (path: string): boolean => statIfAny(path)?.isDirectory === true;
+
+/** Moves a file over whatever has the name. @throws SysError */
+export function renameFile(from: string, to: string): void {
+  sys(() => fs.renameSync(from, to));
+}
+
+/** Copies a file's content to a new file, on disk when it returns. @throws SysError, EEXIST among others */
+export function copyFile(from: string, to: string, mode: number): void {
+  sys(() => {
+    fs.copyFileSync(from, to, fs.constants.COPYFILE_EXCL);
+    fs.chmodSync(to, mode);
+    const fd = fs.openSync(to, 'r');
+    try {
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+  });
+}

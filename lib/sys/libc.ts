@@ -1,0 +1,65 @@
+/** The C library: every signature that the project calls, in one table. Tests may swap an entry to inject faults. */
+import { dlopen, getInt32 } from 'node:ffi';
+import { SysError } from './error.ts';
+
+/** man 2 of each name; `buffer` is a pointer to bytes, i64 and u64 are bigint in JavaScript. */
+const SIGNATURES = {
+  socket: { arguments: ['i32', 'i32', 'i32'], return: 'i32' },
+  bind: { arguments: ['i32', 'buffer', 'u32'], return: 'i32' },
+  setsockopt: { arguments: ['i32', 'i32', 'i32', 'buffer', 'u32'], return: 'i32' },
+  getsockopt: { arguments: ['i32', 'i32', 'i32', 'buffer', 'buffer'], return: 'i32' },
+  send: { arguments: ['i32', 'buffer', 'u64', 'i32'], return: 'i64' },
+  sendto: { arguments: ['i32', 'buffer', 'u64', 'i32', 'buffer', 'u32'], return: 'i64' },
+  recv: { arguments: ['i32', 'buffer', 'u64', 'i32'], return: 'i64' },
+  setns: { arguments: ['i32', 'i32'], return: 'i32' },
+  flock: { arguments: ['i32', 'i32'], return: 'i32' },
+} as const;
+
+type Functions = ReturnType<typeof load>['functions'];
+
+function load() {
+  return dlopen(null, {
+    ...SIGNATURES,
+    __errno_location: { arguments: [], return: 'pointer' },
+  } as const);
+}
+
+let loaded: { functions: Functions; errno: bigint } | undefined;
+
+/** The table of functions, resolved in the running process at the first call. */
+export function libc(): Functions {
+  return library().functions;
+}
+
+function library(): { functions: Functions; errno: bigint } {
+  if (loaded === undefined) {
+    const { functions } = load();
+    loaded = { functions: { ...functions }, errno: functions.__errno_location() };
+  }
+  return loaded;
+}
+
+/** How often a call that a signal interrupted is started again. */
+const EINTR_LIMIT = 100;
+
+/**
+ * Calls a function of libc's that answers -1 on failure, again after EINTR. `call` names it for the error:
+ * `sysCall('flock', (c) => c.flock(fd, LOCK_EX))`.
+ * @throws SysError with the errno
+ */
+export function sysCall<R extends number | bigint>(
+  syscall: string,
+  call: (functions: Functions) => R,
+  path?: string,
+): R {
+  const { functions, errno } = library();
+  for (let tries = 0; ; tries += 1) {
+    const result = call(functions);
+    if (Number(result) !== -1) return result;
+    const code = getInt32(errno, 0);
+    if (code !== EINTR || tries >= EINTR_LIMIT) throw SysError.fromErrno(syscall, code, path);
+  }
+}
+
+/** asm-generic/errno-base.h */
+const EINTR = 4;

@@ -1,0 +1,50 @@
+/** Advisory locks between processes (flock), compatible with those that Go programs take on the same file. */
+import * as fs from 'node:fs';
+import { poll } from './clock.ts';
+import { isSysError, sys } from './error.ts';
+import { FileDescriptor } from './file.ts';
+import { sysCall } from './libc.ts';
+
+/** A lock that somebody held for longer than we wait. */
+export class LockTimeout extends Error {
+  override name = 'LockTimeout';
+  readonly path: string;
+
+  constructor(path: string, limitMs: number) {
+    super(`Cannot lock "${path}": another process has held it for ${limitMs / 1000} seconds`);
+    this.path = path;
+  }
+}
+
+/** sys/file.h */
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/** How often a held lock is tried again: often enough for a crowd of short holders, cheap enough for a long one. */
+const RETRY_MS = 2;
+
+/** How long a lock is waited for: kubelet gives a whole ADD two minutes, and a holder needs milliseconds. */
+export const LOCK_LIMIT_MS = 30_000;
+
+/**
+ * Takes the exclusive lock of a file, which is made if missing (mode as given); `using` gives it back.
+ * @throws LockTimeout after limitMs; SysError if the file cannot be opened
+ */
+export function lockFile(path: string, mode: number, limitMs: number = LOCK_LIMIT_MS): Disposable {
+  const flags = fs.constants.O_CREAT | fs.constants.O_RDONLY;
+  using undo = new DisposableStack();
+  const file = undo.use(new FileDescriptor(sys(() => fs.openSync(path, flags, mode))));
+  const locked = poll(() => tryLock(file.fd, path) || undefined, { everyMs: RETRY_MS, limitMs });
+  if (locked === undefined) throw new LockTimeout(path, limitMs);
+  return undo.move();
+}
+
+function tryLock(fd: number, path: string): boolean {
+  try {
+    sysCall('flock', (c) => c.flock(fd, LOCK_EX | LOCK_NB), path);
+    return true;
+  } catch (error) {
+    if (isSysError(error, 'EAGAIN')) return false;
+    throw error;
+  }
+}

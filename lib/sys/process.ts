@@ -1,0 +1,149 @@
+/** This process and the children it starts: arguments, environment, standard streams, execa. */
+import * as fs from 'node:fs';
+import { execaSync } from 'execa';
+import { sleep } from './clock.ts';
+import { isSysError, sys } from './error.ts';
+
+/** Environment variables by name. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** A child that could not be started, or was stopped at its time limit. */
+export class ChildError extends Error {
+  override name = 'ChildError';
+  readonly code: 'timeout' | (string & {});
+
+  constructor(message: string, code: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** What a child left when it ended. */
+export interface ChildResult {
+  /** The exit status; undefined if a signal ended it. */
+  readonly exitCode: number | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** "exit status 1" or "signal: killed". */
+  readonly ending: string;
+}
+
+/** The most that is read of a child's output. */
+const OUTPUT_LIMIT_BYTES = 16 * 1024 * 1024;
+
+/**
+ * Runs a program with this input and environment and waits for it, timeoutMs at most.
+ * @throws ChildError when it cannot be started or does not end in time
+ */
+export function runChild(
+  file: string,
+  args: readonly string[],
+  options: { input?: Uint8Array; env?: Environment; timeoutMs: number },
+): ChildResult {
+  const { env, input, timeoutMs } = options;
+  const result = execaSync(file, args, {
+    reject: false,
+    input: input ?? '',
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+    maxBuffer: OUTPUT_LIMIT_BYTES,
+    stripFinalNewline: false,
+    ...(env === undefined ? {} : { env, extendEnv: false }),
+  });
+  if (result.timedOut) {
+    throw new ChildError(`"${file}" did not end within ${timeoutMs / 1000} seconds`, 'timeout');
+  }
+  if (result.exitCode === undefined && result.signal === undefined) {
+    throw new ChildError(
+      `Cannot run "${file}": ${result.code ?? result.shortMessage}`,
+      result.code ?? '',
+    );
+  }
+  return {
+    exitCode: result.exitCode,
+    stdout: result.stdout,
+    stderr: result.stderr,
+    ending:
+      result.signal === undefined ? `exit status ${result.exitCode}` : `signal: ${result.signal}`,
+  };
+}
+
+/** The environment of this process. */
+export const environment = (): Environment => process.env;
+
+/** What stands after the program's name. */
+export const programArguments = (): readonly string[] => process.argv.slice(2);
+
+/** The name the program was called by, without folders; Node's own name when run from source. */
+export function programName(): string {
+  return process.argv0.slice(process.argv0.lastIndexOf('/') + 1);
+}
+
+/** The file of the running program, still right after it was replaced on disk. */
+export const OWN_EXECUTABLE = '/proc/self/exe';
+
+/** The path that the program was started from. */
+export const ownExecutablePath = (): string => process.execPath;
+
+/** Linux's names: "x64" and "arm64" as Go calls them. */
+export const architecture = (): string => (process.arch === 'x64' ? 'amd64' : process.arch);
+
+/** Standard input that is longer than any honest caller sends. */
+export class InputTooLong extends Error {
+  override name = 'InputTooLong';
+}
+
+/** All of standard input. @throws InputTooLong above limitBytes; SysError */
+export function readStdin(limitBytes: number): Buffer {
+  const chunks: Buffer[] = [];
+  for (let total = 0; ;) {
+    const chunk = Buffer.allocUnsafe(64 * 1024);
+    const count = retryWhenFull(() => fs.readSync(0, chunk));
+    if (count === 0) return Buffer.concat(chunks);
+    total += count;
+    if (total > limitBytes) {
+      throw new InputTooLong(`Standard input is longer than ${limitBytes} bytes`);
+    }
+    chunks.push(chunk.subarray(0, count));
+  }
+}
+
+/** Writes all of a text to standard output. @throws SysError, EPIPE when nobody reads */
+export const writeStdout = (text: string): void => writeAll(1, text);
+
+/** Writes a line for the log. Nobody may be reading: that is no reason to fail. */
+export function log(line: string): void {
+  try {
+    writeAll(2, `${line}\n`);
+  } catch (error) {
+    if (!isSysError(error)) throw error;
+  }
+}
+
+function writeAll(fd: number, text: string): void {
+  let rest: Buffer = Buffer.from(text);
+  while (rest.length > 0) {
+    rest = rest.subarray(retryWhenFull(() => fs.writeSync(fd, rest)));
+  }
+}
+
+/** Pipes that the caller made non-blocking answer EAGAIN: wait until they are ready. */
+function retryWhenFull(body: () => number): number {
+  for (;;) {
+    try {
+      return sys(body);
+    } catch (error) {
+      if (isSysError(error, 'EOF')) return 0;
+      if (!isSysError(error, 'EAGAIN')) throw error;
+      sleep(1);
+    }
+  }
+}
+
+/** Sets the status that the process will end with; it ends when nothing is left to do. */
+export function setExitStatus(status: number): void {
+  process.exitCode = status;
+}
+
+/** Whether a person is watching standard error. */
+export const stderrIsTerminal = (): boolean => process.stderr.isTTY;

@@ -1,0 +1,79 @@
+/** The bridge itself: making it, accepting one that is there, taking it away if the ADD that made it fails. */
+import type { Address } from '#lib/addr/address.ts';
+import { type Mac, macFromBytes } from '#lib/addr/mac.ts';
+import { CniError, CODE, step } from '#lib/cni/error.ts';
+import { addBridge } from '#lib/net/bridge.ts';
+import {
+  deleteLink,
+  getLink,
+  IFF,
+  isUp,
+  type Link,
+  listLinks,
+  setLinkPromiscuous,
+  setLinkUp,
+} from '#lib/net/link.ts';
+import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
+import { trySysctl } from '#lib/sys/sysctl.ts';
+import { type BridgeConfig, randomMac, usesVlans } from './config.ts';
+
+/** The bridge of the configuration, up; `gateway` is the address it is to have, if any. @throws CniError */
+export function ensureBridge(
+  host: Netlink,
+  config: BridgeConfig,
+  gateway: Address | undefined,
+  undo: DisposableStack,
+): Link {
+  return step(`failed to create bridge "${config.bridge}"`, () => {
+    if (getLink(host, config.bridge) === undefined) createBridge(host, config, gateway, undo);
+    const bridge = requireBridge(host, config.bridge);
+    if (!isUp(bridge)) setLinkUp(host, bridge);
+    if (config.promiscuous && (bridge.flags & IFF.PROMISC) === 0) setLinkPromiscuous(host, bridge);
+    // The host is no host of the containers' network: their router advertisements are not for it.
+    trySysctl(`net/ipv6/conf/${config.bridge}/accept_ra`, '0');
+    return bridge;
+  });
+}
+
+/** The bridge of this name. @throws CniError if there is none, or something else has the name */
+export function requireBridge(host: Netlink, name: string): Link {
+  const link = getLink(host, name);
+  if (link === undefined) throw new CniError(CODE.INTERNAL, `bridge "${name}" not found`);
+  if (link.kind !== 'bridge') {
+    const kind = link.kind === undefined ? 'a device' : `of kind "${link.kind}"`;
+    throw new CniError(
+      CODE.INTERNAL,
+      `"${name}" already exists but is not a bridge`,
+      `it is ${kind}`,
+    );
+  }
+  return link;
+}
+
+function createBridge(
+  host: Netlink,
+  config: BridgeConfig,
+  gateway: Address | undefined,
+  undo: DisposableStack,
+): void {
+  const { bridge: name, mtuBytes } = config;
+  try {
+    addBridge(host, { name, mac: bridgeMac(gateway), mtuBytes, vlanFiltering: usesVlans(config) });
+  } catch (error) {
+    // Another ADD was quicker: fine.
+    if (isNetlinkError(error, 'EEXIST')) return;
+    throw error;
+  }
+  undo.defer(() => deleteUnusedBridge(host, name));
+}
+
+/** By now it may serve another pod, whose ADD found it. */
+function deleteUnusedBridge(host: Netlink, name: string): void {
+  const bridge = getLink(host, name);
+  if (bridge !== undefined && listLinks(host, bridge).length === 0) deleteLink(host, bridge.index);
+}
+
+/** An address of its own, which ports that come and go do not change; the same after the bridge was made anew. */
+function bridgeMac(gateway: Address | undefined): Mac {
+  return gateway?.family === 4 ? macFromBytes([0x0a, 0x58, ...gateway.toBytes()]) : randomMac();
+}

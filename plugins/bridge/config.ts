@@ -1,0 +1,188 @@
+/** The keys that bridge reads, and what follows from them. */
+import * as z from 'zod/mini';
+import { type Mac, parseMac } from '#lib/addr/mac.ts';
+import { parseArgs } from '#lib/cni/args.ts';
+import { Dns } from '#lib/cni/config.ts';
+import { validateIfName } from '#lib/cni/environment.ts';
+import { CniError, CODE } from '#lib/cni/error.ts';
+import { integer, macIfAny, object, optional, prefix, textAs } from '#lib/cni/schema.ts';
+import type { MasqueradeOptions } from '#lib/masquerade/masquerade.ts';
+import { random } from '#lib/sys/digest.ts';
+import { macFromBytes } from '#lib/addr/mac.ts';
+import type { Environment } from '#lib/sys/process.ts';
+
+/** 0 and 4095 are reserved by 802.1Q. */
+const VLAN_MAX = 4094;
+
+/** The largest IPv4 packet. */
+const MTU_MAX = 65_535;
+
+const linkName = textAs((text) => {
+  validateIfName(text);
+  return text;
+});
+
+const vlanKey = (name: string, least: number) =>
+  z.pipe(
+    z.int(),
+    z.transform((id, context) => {
+      if (id < least || id > VLAN_MAX) {
+        context.issues.push({ code: 'custom', input: id, message: vlanMessage(name, id) });
+      }
+      return id;
+    }),
+  );
+
+const vlanMessage = (name: string, id: number): string =>
+  name === 'vlan'
+    ? `invalid VLAN ID ${id} (must be between 0 and ${VLAN_MAX})`
+    : `incorrect trunk ${name} parameter: ${id} (must be between 1 and ${VLAN_MAX})`;
+
+/** One VLAN, a range of them, or both. */
+const VlanTrunk = object({
+  id: z.optional(vlanKey('id', 1)),
+  minID: z.optional(vlanKey('minID', 1)),
+  maxID: z.optional(vlanKey('maxID', 1)),
+});
+
+const Keys = object({
+  /** Name of the bridge; it is made if there is none. */
+  bridge: optional(linkName, 'cni0'),
+  /** Give the bridge the gateway's addresses and let the host forward. */
+  isGateway: optional(z.boolean(), false),
+  /** Make the bridge the container's default route too; implies isGateway. */
+  isDefaultGateway: optional(z.boolean(), false),
+  /** Replace another address that the bridge has. */
+  forceAddress: optional(z.boolean(), false),
+  /** Masquerade what leaves the container's subnet. */
+  ipMasq: optional(z.boolean(), false),
+  /** What masquerades; default nftables where the kernel has it. */
+  ipMasqBackend: z.optional(z.enum(['nftables', 'iptables', ''])),
+  /** Destinations that see the container's own address even with ipMasq. */
+  nonMasqueradeCIDRs: optional(z.array(prefix), []),
+  /** MTU of bridge and veth, in bytes; 0: the kernel's. */
+  mtu: optional(integer(0, MTU_MAX), 0),
+  /** Let the container reach itself through the bridge. */
+  hairpinMode: optional(z.boolean(), false),
+  /** Make the bridge promiscuous. */
+  promiscMode: optional(z.boolean(), false),
+  /** Access VLAN of the container's port; 0: none. */
+  vlan: optional(vlanKey('vlan', 0), 0),
+  /** VLANs that the container's port carries with their tags. */
+  vlanTrunk: optional(z.array(VlanTrunk), []),
+  /** Keep the port in the bridge's default VLAN as well. */
+  preserveDefaultVlan: optional(z.boolean(), false),
+  /** Drop frames whose source is not the container's hardware address. */
+  macspoofchk: optional(z.boolean(), false),
+  /** Let the container check its IPv6 addresses for duplicates. */
+  enabledad: optional(z.boolean(), false),
+  /** Leave the container's interface down; without IPAM only. */
+  disableContainerInterface: optional(z.boolean(), false),
+  /** Forward nothing between this port and other isolated ones. */
+  portIsolation: optional(z.boolean(), false),
+  /** The IPAM plugin and its configuration; no type: no addresses. */
+  ipam: z.optional(object({ type: optional(z.string(), '') })),
+  /** DNS settings that replace those of the IPAM plugin. */
+  dns: z.optional(Dns),
+  runtimeConfig: z.optional(object({ /** Capability mac. */ mac: z.optional(macIfAny) })),
+  args: z.optional(object({ cni: z.optional(object({ mac: z.optional(macIfAny) })) })),
+});
+type Keys = z.infer<typeof Keys>;
+
+/** The configuration of bridge: its keys, checked against each other, with what follows from them. */
+export const BridgeConfig = z.pipe(
+  Keys,
+  z.transform((keys, context) => {
+    const refuse = (message: string) =>
+      context.issues.push({ code: 'custom', message, input: keys });
+    const ipam = keys.ipam?.type ? { type: keys.ipam.type } : undefined;
+    if (ipam !== undefined && keys.disableContainerInterface) {
+      refuse('cannot use IPAM when DisableContainerInterface flag is set');
+    }
+    if (keys.hairpinMode && keys.promiscMode) {
+      refuse('cannot set hairpin mode and promiscuous mode at the same time');
+    }
+    const trunk = keys.vlanTrunk.flatMap((item) => trunkIds(item, refuse));
+    return {
+      bridge: keys.bridge,
+      isGateway: keys.isGateway || keys.isDefaultGateway,
+      isDefaultGateway: keys.isDefaultGateway,
+      forceAddress: keys.forceAddress,
+      masquerade: keys.ipMasq ? masqueradeOptions(keys) : undefined,
+      mtuBytes: keys.mtu || undefined,
+      hairpin: keys.hairpinMode,
+      promiscuous: keys.promiscMode,
+      vlan: keys.vlan,
+      trunk: [...new Set(trunk)].toSorted((a, b) => a - b),
+      preserveDefaultVlan: keys.preserveDefaultVlan,
+      macSpoofCheck: keys.macspoofchk,
+      dad: keys.enabledad,
+      interfaceStaysDown: keys.disableContainerInterface,
+      isolated: keys.portIsolation,
+      ipam,
+      dns: keys.dns,
+      runtimeMac: keys.runtimeConfig?.mac,
+      argsMac: keys.args?.cni?.mac,
+    };
+  }),
+);
+export type BridgeConfig = z.infer<typeof BridgeConfig>;
+
+const masqueradeOptions = ({ ipMasqBackend, nonMasqueradeCIDRs }: Keys): MasqueradeOptions => ({
+  backend: ipMasqBackend || undefined,
+  nonMasqueradeCIDRs,
+});
+
+function trunkIds(
+  { id, minID, maxID }: z.infer<typeof VlanTrunk>,
+  refuse: (message: string) => void,
+): number[] {
+  const ids = id === undefined ? [] : [id];
+  if (minID === undefined && maxID === undefined) return ids;
+  if (minID === undefined || maxID === undefined) {
+    const missing = minID === undefined ? 'minID' : 'maxID';
+    refuse(`minID and maxID should be configured simultaneously, ${missing} is missing`);
+    return ids;
+  }
+  if (minID > maxID) refuse('minID is greater than maxID in trunk parameter');
+  return [
+    ...ids,
+    ...Array.from({ length: Math.max(0, maxID - minID + 1) }, (_, index) => minID + index),
+  ];
+}
+
+/** Whether ports are in VLANs. */
+export const usesVlans = ({ vlan, trunk }: BridgeConfig): boolean => vlan !== 0 || trunk.length > 0;
+
+/** The hardware address asked for: capability mac, else args.cni.mac, else MAC in CNI_ARGS. @throws CniError */
+export function requestedMac(
+  { runtimeMac, argsMac }: BridgeConfig,
+  env: Environment,
+): Mac | undefined {
+  const { MAC } = parseArgs(env['CNI_ARGS'] ?? '', ['MAC']);
+  return (
+    runtimeMac ?? argsMac ?? (MAC === undefined || MAC === '' ? undefined : parseArgument(MAC))
+  );
+}
+
+function parseArgument(text: string): Mac {
+  try {
+    return parseMac(text);
+  } catch (error) {
+    throw new CniError(
+      CODE.INVALID_ENVIRONMENT,
+      `ARGS: MAC="${text}" is not a MAC address`,
+      'from CNI_ARGS',
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** A random unicast address of the locally administered block (IEEE 802-2014 §8.4). */
+export function randomMac(): Mac {
+  const bytes = random(6);
+  bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 0x02;
+  return macFromBytes(bytes);
+}

@@ -1,0 +1,181 @@
+/** The bridge as the containers' gateway: which addresses it has, and what becomes of those it had before. */
+import { Prefix } from '#lib/addr/prefix.ts';
+import { CniError, CODE, prefixed, step } from '#lib/cni/error.ts';
+import { validateIfName } from '#lib/cni/environment.ts';
+import type { Result, ResultIp, ResultRoute } from '#lib/cni/result.ts';
+import { addAddress, deleteAddress, listAddresses } from '#lib/net/address.ts';
+import { addPortVlans, deletePortVlans, listPortVlans } from '#lib/net/bridge.ts';
+import { deleteLink, getLink, type Link, listLinks, setLinkMac, setLinkUp } from '#lib/net/link.ts';
+import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
+import { addVeth } from '#lib/net/veth.ts';
+import { log } from '#lib/sys/process.ts';
+import { writeSysctl } from '#lib/sys/sysctl.ts';
+import { type BridgeConfig, randomMac } from './config.ts';
+import { randomVethName } from './port.ts';
+
+/** Index of the container's interface in the result: after the bridge and the port. */
+const CONTAINER_INTERFACE = 2;
+
+/** What the container gets: the IPAM answer, with the gateways and default routes that the configuration adds. */
+export interface GatewayPlan {
+  readonly ips: readonly ResultIp[];
+  readonly routes: readonly ResultRoute[];
+  /** Addresses that the bridge is to have. */
+  readonly gateways: readonly Prefix[];
+}
+
+/** Works out gateways and default routes; an address without gateway gets the one after the network's. */
+export function planGateways({ ips, routes }: Result, config: BridgeConfig): GatewayPlan {
+  const own = ips.map((ip) => ({
+    ...ip,
+    interface: CONTAINER_INTERFACE,
+    gateway: ip.gateway ?? (config.isGateway ? ip.address.first.plus(1n) : undefined),
+  }));
+  const gateways = own.flatMap(({ address, gateway }) =>
+    config.isGateway && gateway !== undefined ? [new Prefix(gateway, address.bits)] : [],
+  );
+  const defaults = config.isDefaultGateway ? defaultRoutes(own, routes) : [];
+  const known = new Set<string>();
+  return {
+    ips: own,
+    routes: [...routes, ...defaults],
+    gateways: gateways.filter((prefix) => !known.has(String(prefix)) && known.add(String(prefix))),
+  };
+}
+
+/** One default route a family, unless IPAM gave one with a gateway. */
+function defaultRoutes(ips: readonly ResultIp[], routes: readonly ResultRoute[]): ResultRoute[] {
+  return ([4, 6] as const).flatMap((family) => {
+    const ip = ips.find(({ address }) => address.family === family);
+    const given = routes.some(
+      ({ dst, gw }) => dst.family === family && dst.bits === 0 && gw !== undefined,
+    );
+    if (ip === undefined || given) return [];
+    return [{ dst: Prefix.parse(family === 4 ? '0.0.0.0/0' : '::/0'), gw: ip.gateway }];
+  });
+}
+
+/**
+ * The interface that has the gateway's addresses: the bridge, or with an access VLAN one end of a pair whose other end is
+ * a port of that VLAN. @throws CniError
+ */
+export function ensureGatewayLink(
+  host: Netlink,
+  bridge: Link,
+  { vlan }: BridgeConfig,
+  undo: DisposableStack,
+): Link {
+  if (vlan === 0) return bridge;
+  const name = `${bridge.name}.${vlan}`;
+  return step(`failed to create vlan gateway "${name}"`, () => {
+    validateIfName(name);
+    return getLink(host, name) ?? createVlanGateway(host, bridge, { name, vlan }, undo);
+  });
+}
+
+function createVlanGateway(
+  host: Netlink,
+  bridge: Link,
+  { name, vlan }: { name: string; vlan: number },
+  undo: DisposableStack,
+): Link {
+  const near = { name: randomVethName(), mac: randomMac(), master: bridge };
+  try {
+    addVeth(host, near, { name, mac: randomMac() }, bridge.mtuBytes);
+  } catch (error) {
+    const existing = isNetlinkError(error, 'EEXIST') ? getLink(host, name) : undefined;
+    if (existing !== undefined) return existing;
+    throw error;
+  }
+  undo.defer(() => deleteLink(host, near.name));
+  const port = getLink(host, near.name);
+  const gateway = getLink(host, name);
+  if (port === undefined || gateway === undefined)
+    throw new CniError(CODE.INTERNAL, `"${name}" vanished`);
+  deletePortVlans(host, port, listPortVlans(host, port));
+  addPortVlans(host, port, [{ id: vlan, untagged: true, pvid: true }]);
+  setLinkUp(host, gateway);
+  return gateway;
+}
+
+/** Gives the gateway its addresses and lets the host forward. @throws CniError */
+export function ensureGateways(
+  host: Netlink,
+  link: Link,
+  bridge: Link,
+  plan: GatewayPlan,
+  config: BridgeConfig,
+): void {
+  const what =
+    config.vlan === 0
+      ? 'failed to set bridge addr'
+      : 'failed to set vlan interface for bridge with addr';
+  for (const gateway of plan.gateways) {
+    step(what, () => ensureAddress(host, link, bridge, gateway, config.forceAddress));
+  }
+  for (const family of new Set(plan.gateways.map((gateway) => gateway.family))) {
+    const name = family === 4 ? 'net/ipv4/ip_forward' : 'net/ipv6/conf/all/forwarding';
+    step('failed to enable forwarding', () => writeSysctl(name, '1'));
+  }
+}
+
+function ensureAddress(
+  host: Netlink,
+  link: Link,
+  bridge: Link,
+  gateway: Prefix,
+  force: boolean,
+): void {
+  const present = listAddresses(host, link).map(({ prefix }) => prefix);
+  if (present.some((prefix) => prefix.equals(gateway))) return;
+  const foreign = present.filter((prefix) => isInTheWay(prefix, gateway));
+  if (foreign.length > 0 && !force) refuseUsedAddress(host, link, bridge, foreign, gateway);
+  for (const prefix of foreign) deleteAddress(host, link, prefix);
+  try {
+    addAddress(host, link, gateway, { noDad: true });
+  } catch (error) {
+    // Another ADD was quicker.
+    if (!isNetlinkError(error, 'EEXIST')) throw error;
+  }
+  keepMac(host, link);
+}
+
+/** A bridge has one IPv4 address for its containers; IPv6 ones get on unless their networks overlap. */
+function isInTheWay(prefix: Prefix, gateway: Prefix): boolean {
+  if (prefix.family !== gateway.family || prefix.address.isLinkLocal) return false;
+  return gateway.family === 4 || prefix.overlaps(gateway);
+}
+
+/** An address of a former subnet goes if no container is left that could use it. @throws CniError otherwise */
+function refuseUsedAddress(
+  host: Netlink,
+  link: Link,
+  bridge: Link,
+  foreign: readonly Prefix[],
+  gateway: Prefix,
+): void {
+  const ports = listLinks(host, bridge).map(({ name }) => name);
+  if (ports.length === 0) {
+    log(
+      `cni-suite: bridge "${link.name}" had ${foreign.join(', ')} from an earlier subnet, replaced by ${gateway}`,
+    );
+    return;
+  }
+  throw new CniError(
+    CODE.INTERNAL,
+    `"${link.name}" already has an IP address different from ${gateway}`,
+    `it has ${foreign.join(', ')}, and these ports use it: ${ports.join(', ')}. ` +
+      `Delete the pods behind them and the address replaces itself, or set "forceAddress": true`,
+  );
+}
+
+/** Setting the address that it has makes it permanent: else a bridge takes the lowest of its ports'. */
+function keepMac(host: Netlink, { index }: Link): void {
+  const link = getLink(host, index);
+  if (link?.mac === undefined || link.mac === '00:00:00:00:00:00') return;
+  try {
+    setLinkMac(host, link, link.mac);
+  } catch (error) {
+    throw prefixed("could not set bridge's mac", error);
+  }
+}

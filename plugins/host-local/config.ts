@@ -1,0 +1,141 @@
+/** The keys that host-local reads: its own section `ipam`, and what asks for certain addresses. */
+import * as z from 'zod/mini';
+import { Address } from '#lib/addr/address.ts';
+import { Prefix } from '#lib/addr/prefix.ts';
+import { parseArgs } from '#lib/cni/args.ts';
+import { CniError, CODE, prefixed } from '#lib/cni/error.ts';
+import { RouteConfig } from '#lib/cni/result.ts';
+import { address, object, optional, prefix, textAs } from '#lib/cni/schema.ts';
+import { isAtLeast, type SpecVersion } from '#lib/cni/version.ts';
+import type { Environment } from '#lib/sys/process.ts';
+import { type RangeConfig, RangeSet } from './range-set.ts';
+
+const rangeKeys = {
+  /** Network in CIDR notation, without host bits. */
+  subnet: z.optional(prefix),
+  /** First address to give away; default: the one after the network's. */
+  rangeStart: z.optional(address),
+  /** Last address to give away; default: the last, for IPv4 the one before the broadcast address. */
+  rangeEnd: z.optional(address),
+  /** Default: the address after the network's. It is never given away. */
+  gateway: z.optional(address),
+};
+
+const RangeSetConfig = z.array(object({ ...rangeKeys, subnet: prefix }));
+
+/** An address with or without prefix length, which is not looked at. */
+const requestedAddress = textAs((text) =>
+  text.includes('/') ? Prefix.parse(text).address : Address.parse(text),
+);
+
+/** The configuration of host-local, within that of the plugin that calls it. */
+export const HostLocalConfig = object({
+  /** What host-local is configured by. */
+  ipam: z.optional(
+    object({
+      ...rangeKeys,
+      /** Range sets: one address is given out of each. */
+      ranges: optional(z.array(RangeSetConfig), []),
+      /** Routes for the container, passed on as they are. */
+      routes: optional(z.array(RouteConfig), []),
+      /** Folder of the reservations; default /var/lib/cni/networks. */
+      dataDir: optional(z.string(), ''),
+      /** A file like /etc/resolv.conf, passed on as DNS settings. */
+      resolvConf: optional(z.string(), ''),
+    }),
+  ),
+  runtimeConfig: z.optional(
+    object({
+      /** Capability ipRanges: range sets, before those of `ipam`. */
+      ipRanges: optional(z.array(RangeSetConfig), []),
+      /** Capability ips: addresses asked for. */
+      ips: optional(z.array(requestedAddress), []),
+    }),
+  ),
+  args: z.optional(
+    object({
+      cni: z.optional(
+        object({
+          /** Addresses asked for. */
+          ips: optional(z.array(requestedAddress), []),
+        }),
+      ),
+    }),
+  ),
+});
+export type HostLocalConfig = z.infer<typeof HostLocalConfig>;
+
+/** Where reservations are kept if the configuration does not say. */
+const DEFAULT_DATA_DIR = '/var/lib/cni/networks';
+
+/** The folder of the reservations of all networks. */
+export const dataDir = ({ ipam }: HostLocalConfig): string => ipam?.dataDir || DEFAULT_DATA_DIR;
+
+/**
+ * The range sets in the order that numbers them: capability ipRanges, the old keys directly in `ipam`, `ranges`.
+ * @throws CniError INVALID_CONFIG
+ */
+export function rangeSets(
+  { ipam, runtimeConfig }: HostLocalConfig,
+  cniVersion: SpecVersion,
+): RangeSet[] {
+  if (ipam === undefined) throw invalid("IPAM config missing 'ipam' key");
+  const { subnet } = ipam;
+  const old: RangeConfig[][] = subnet === undefined ? [] : [[{ ...ipam, subnet }]];
+  const configs = [...(runtimeConfig?.ipRanges ?? []), ...old, ...ipam.ranges];
+  if (configs.length === 0) throw invalid('no IP ranges specified');
+  const sets = configs.map((config, index) => rangeSet(config, index));
+  refuseManyOfFamily(sets, cniVersion);
+  refuseOverlaps(sets);
+  return sets;
+}
+
+function rangeSet(config: readonly RangeConfig[], index: number): RangeSet {
+  try {
+    return new RangeSet(config);
+  } catch (error) {
+    throw prefixed(`invalid range set ${index}`, error);
+  }
+}
+
+/** Results before 0.3.0 hold one address a family. */
+function refuseManyOfFamily(sets: readonly RangeSet[], cniVersion: SpecVersion): void {
+  if (isAtLeast(cniVersion, '0.3.0')) return;
+  const families = sets.map(({ family }) => family);
+  if (new Set(families).size < families.length) {
+    throw invalid(`CNI version ${cniVersion} does not support more than 1 address per family`);
+  }
+}
+
+function refuseOverlaps(sets: readonly RangeSet[]): void {
+  for (const [index, set] of sets.entries()) {
+    const other = sets.findIndex((candidate, number) => number > index && candidate.overlaps(set));
+    if (other >= 0) throw invalid(`range set ${index} overlaps with ${other}`);
+  }
+}
+
+/** Addresses asked for, in CNI_ARGS, args.cni.ips and the capability ips: they add up. @throws CniError */
+export function requestedAddresses(
+  { args, runtimeConfig }: HostLocalConfig,
+  env: Environment,
+): Address[] {
+  const { IP } = parseArgs(env['CNI_ARGS'] ?? '', ['IP']);
+  const all = [
+    ...(IP === undefined ? [] : [parseArgument(IP)]),
+    ...(args?.cni?.ips ?? []),
+    ...(runtimeConfig?.ips ?? []),
+  ];
+  return all.filter((one, index) => all.findIndex((other) => other.equals(one)) === index);
+}
+
+function parseArgument(text: string): Address {
+  const result = z.safeParse(requestedAddress, text);
+  if (result.success) return result.data;
+  throw new CniError(
+    CODE.INVALID_ENVIRONMENT,
+    `ARGS: IP="${text}" is not an IP address`,
+    'from CNI_ARGS',
+  );
+}
+
+const invalid = (message: string): CniError => new CniError(CODE.INVALID_CONFIG, message);
