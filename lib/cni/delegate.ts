@@ -45,6 +45,14 @@ export function delegateAdd(call: Call<unknown>, type: string, input: Uint8Array
   return result;
 }
 
+/**
+ * Runs a plugin's ADD as a runtime does, whose business a failed one is: no DEL follows. @returns the printed document
+ * @throws CniError
+ */
+export function runtimeAdd(call: DelegateCall, type: string): Record<string, unknown> {
+  return parseOutput(run(findPlugin(type, call), call, 'ADD'), type);
+}
+
 /** Runs another plugin's CHECK, DEL, GC or STATUS, which answer nothing. @throws CniError */
 export function delegateCommand(
   call: DelegateCall,
@@ -165,7 +173,7 @@ function tryJson(text: string): unknown {
 }
 
 /** The result that a delegate printed; null stands for an empty one. @throws CniError DECODING_FAILURE */
-function parseOutput(text: string, type: string): unknown {
+function parseOutput(text: string, type: string): Record<string, unknown> {
   const json = text.trim() === '' ? {} : tryJson(text);
   if (json === null) return {};
   if (!isRecord(json)) {

@@ -119,10 +119,7 @@ const SHAPES: readonly (readonly SpecVersion[])[] = [
  */
 export function parseResult(json: unknown, configVersion: SpecVersion, what: string): Result {
   const shape = SHAPES.find((versions) => versions.includes(configVersion)) ?? [];
-  const key = isRecord(json)
-    ? Object.keys(json).findLast((name) => name.toLowerCase() === 'cniversion')
-    : undefined;
-  const own = isRecord(json) && key !== undefined ? json[key] || configVersion : configVersion;
+  const own = ownVersion(json) || configVersion;
   if (!shape.some((version) => version === own)) {
     throw new CniError(
       CODE.INVALID_CONFIG,
@@ -131,6 +128,21 @@ export function parseResult(json: unknown, configVersion: SpecVersion, what: str
   }
   if (shape.includes('0.2.0')) return fromFamilies(parseWith(FamiliesShape, json ?? {}, what));
   return parseWith(ListShape, json ?? {}, what);
+}
+
+/**
+ * Reads a result in whatever version it says it is; without one it is taken to be in `assumed`. What a runtime kept may
+ * be older than the configuration is now. @throws CniError INVALID_CONFIG
+ */
+export function parseResultOfAnyVersion(json: unknown, assumed: SpecVersion, what: string): Result {
+  const own = ownVersion(json);
+  return parseResult(json, typeof own === 'string' && isSpecVersion(own) ? own : assumed, what);
+}
+
+function ownVersion(json: unknown): unknown {
+  if (!isRecord(json)) return undefined;
+  const key = Object.keys(json).findLast((name) => name.toLowerCase() === 'cniversion');
+  return key === undefined ? undefined : json[key];
 }
 
 function fromFamilies({ ip4, ip6, dns }: z.infer<typeof FamiliesShape>): Result {

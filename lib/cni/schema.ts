@@ -103,11 +103,15 @@ export const optional = <T extends z.core.SomeType>(
 export function parseWith<T>(schema: z.ZodMiniType<T>, value: unknown, what: string): T {
   const result = z.safeParse(schema, value);
   if (result.success) return result.data;
-  const faults = result.error.issues.map(({ path, message }) => `${place(path)}${message}`);
+  const faults = listFaults(result.error);
   const [first = ''] = faults;
   const details = faults.length > 1 ? faults.join('; ') : '';
   throw new CniError(CODE.INVALID_CONFIG, `Invalid ${what}: ${first}`, details);
 }
+
+/** Every fault with its place, readable. */
+export const listFaults = ({ issues }: z.core.$ZodError): string[] =>
+  issues.map(({ path, message }) => `${place(path)}${message}`);
 
 /** ipam.ranges[0][0].subnet and a blank; nothing for the whole document. */
 function place(path: readonly PropertyKey[]): string {

@@ -1,24 +1,7 @@
 import test from 'ava';
+import { flannelConfig, SUBNET_ENV } from '#test/configs.ts';
 import { TestNode } from '#test/node.ts';
 import { sourceSeen } from '#test/traffic.ts';
-
-const SUBNET_ENV = `FLANNEL_NETWORK=10.244.0.0/16
-FLANNEL_SUBNET=10.244.1.1/24
-FLANNEL_MTU=1450
-FLANNEL_IPMASQ=false
-`;
-
-function flannelConfig(node: TestNode, cniVersion = '0.3.1') {
-  return {
-    cniVersion,
-    name: 'cbr0',
-    type: 'flannel',
-    subnetFile: node.path('subnet.env'),
-    dataDir: node.path('flannel'),
-    ipam: { dataDir: node.path('networks') },
-    delegate: { hairpinMode: true, isDefaultGateway: true },
-  };
-}
 
 test('ADD gives a pod what subnet.env says, DEL takes every trace away, twice', async (t) => {
   await using node = await TestNode.create();

@@ -1,0 +1,160 @@
+/** The example configurations, read with the project's own readers. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { parseConfig } from '#lib/cni/config.ts';
+import { isName } from '#lib/cni/environment.ts';
+import type { AnyPlugin, Call } from '#lib/cni/plugin.ts';
+import { parseWith } from '#lib/cni/schema.ts';
+import { isAtLeast, isSpecVersion, type SpecVersion } from '#lib/cni/version.ts';
+import { BridgeConfig } from '#plugins/bridge/config.ts';
+import { bridge } from '#plugins/bridge/main.ts';
+import type { FlannelConfig } from '#plugins/flannel/config.ts';
+import { delegateConfig } from '#plugins/flannel/delegate-config.ts';
+import { flannel } from '#plugins/flannel/main.ts';
+import { parseSubnetEnv } from '#plugins/flannel/subnet-env.ts';
+import { HostLocalConfig, rangeSets } from '#plugins/host-local/config.ts';
+
+const CONF = join(import.meta.dirname, '..', '..', 'conf');
+const PLUGINS: Readonly<Record<string, AnyPlugin>> = { bridge, flannel };
+
+type Json = Readonly<Record<string, unknown>>;
+
+interface List {
+  readonly name: string;
+  readonly cniVersion: SpecVersion;
+  readonly plugins: readonly (Json & { readonly type: string })[];
+}
+
+const namesIn = (folder: string, ending: string): string[] =>
+  readdirSync(join(CONF, folder)).filter((name) => name.endsWith(ending));
+
+const read = (name: string): string => readFileSync(join(CONF, name), 'utf8');
+const readList = (name: string): List => JSON.parse(read(name)) as List;
+
+/** The configuration of a list's plugin as a runtime completes it, and what the plugin makes of it. */
+function parsePlugin({ name, cniVersion }: List, plugin: List['plugins'][number]) {
+  const parsed = parseConfig(Buffer.from(JSON.stringify({ ...plugin, name, cniVersion })));
+  const schema = PLUGINS[plugin.type]?.config;
+  if (schema === undefined) throw new Error(`This test knows no plugin "${plugin.type}"`);
+  return { json: parsed.json, config: parseWith(schema, parsed.json, plugin.type) as unknown };
+}
+
+const hostLocalRanges = (json: Json, version: SpecVersion) =>
+  rangeSets(parseWith(HostLocalConfig, json, 'host-local'), version);
+
+for (const name of namesIn('', '.conflist')) {
+  test(`${name} is a list that the plugins accept`, (t) => {
+    const list = readList(name);
+    t.true(isName(list.name));
+    t.true(isSpecVersion(list.cniVersion));
+    t.true(list.plugins.length > 0);
+    for (const plugin of list.plugins) {
+      t.true(PLUGINS[plugin.type]?.versions.includes(list.cniVersion));
+      const { json } = parsePlugin(list, plugin);
+      if (json['ipam'] !== undefined) t.true(hostLocalRanges(json, list.cniVersion).length > 0);
+    }
+  });
+}
+
+/** The first plugin of a list of one bridge. */
+function bridgeOf(name: string): { config: BridgeConfig; families: readonly number[] } {
+  const list = readList(name);
+  const [plugin] = list.plugins;
+  if (plugin === undefined) throw new Error(`"${name}" has no plugins`);
+  const { json, config } = parsePlugin(list, plugin);
+  const ranges = hostLocalRanges(json, list.cniVersion);
+  return { config: config as BridgeConfig, families: ranges.map(({ family }) => family) };
+}
+
+test('20-bridge.conflist is a gateway that masquerades IPv4', (t) => {
+  const { config, families } = bridgeOf('20-bridge.conflist');
+  t.true(config.isDefaultGateway);
+  t.truthy(config.masquerade);
+  t.deepEqual(families, [4]);
+});
+
+test('30-dual-stack.conflist gives out both families and can be asked for GC and STATUS', (t) => {
+  const { config, families } = bridgeOf('30-dual-stack.conflist');
+  t.true(config.isDefaultGateway);
+  t.deepEqual(families, [4, 6]);
+  t.true(isAtLeast(readList('30-dual-stack.conflist').cniVersion, '1.1.0'));
+});
+
+test('the lists share neither a bridge nor a network name', (t) => {
+  const lists = namesIn('', '.conflist').map(readList);
+  t.is(new Set(lists.map(({ name }) => name)).size, lists.length);
+  const names = ['20-bridge.conflist', '30-dual-stack.conflist'];
+  const bridges = names.map((name) => bridgeOf(name).config.bridge);
+  t.is(new Set(['cni0', ...bridges]).size, lists.length);
+});
+
+test('10-flannel.conflist is what kube-flannel deploys, without portmap', (t) => {
+  const { name, cniVersion, plugins } = readList('10-flannel.conflist');
+  t.is(name, 'cbr0');
+  t.is(cniVersion, '0.3.1');
+  t.deepEqual(plugins[0], {
+    type: 'flannel',
+    delegate: { hairpinMode: true, isDefaultGateway: true },
+  });
+});
+
+/** network, subnet as the kernel masks it, MTU, whether flanneld masquerades: as the tutorials have it. */
+const DEPLOYMENTS: Readonly<Record<string, readonly [string, string, number, boolean]>> = {
+  'vxlan-three-nodes.env': ['10.2.0.0/16', '10.2.46.0/24', 1450, false],
+  'host-gw.env': ['172.7.0.0/16', '172.7.21.0/24', 1500, false],
+  'vxlan-yum.env': ['172.30.0.0/16', '172.30.46.0/24', 1450, false],
+  'no-backend.env': ['10.1.0.0/16', '10.1.90.0/24', 1500, false],
+  'ip-masq.env': ['10.254.0.0/16', '10.254.72.0/24', 1450, true],
+};
+
+test('subnet-env/ has the file of every deployment', (t) => {
+  t.deepEqual(namesIn('subnet-env', '').toSorted(), Object.keys(DEPLOYMENTS).toSorted());
+});
+
+for (const [name, [network, subnet, mtuBytes, ipMasq]] of Object.entries(DEPLOYMENTS)) {
+  const path = join('subnet-env', name);
+
+  test(`${path} says what its tutorial says`, (t) => {
+    const env = parseSubnetEnv(read(path), path);
+    t.deepEqual(env.networks.map(String), [network]);
+    t.deepEqual(env.subnets.map(String), [subnet]);
+    t.is(env.mtuBytes, mtuBytes);
+    t.is(env.ipMasq, ipMasq);
+  });
+
+  test(`${path} and 10-flannel.conflist make a delegate that one of the two masquerades for`, (t) => {
+    const { json, cniVersion } = delegate(path);
+    const config = parseWith(BridgeConfig, json, 'delegate');
+    t.is(config.mtuBytes, mtuBytes);
+    t.true(config.isDefaultGateway);
+    t.deepEqual(config.masquerade?.nonMasqueradeCIDRs.map(String), ipMasq ? undefined : [network]);
+    t.is(hostLocalRanges(json, cniVersion).length, 1);
+  });
+}
+
+/** What flannel hands to bridge on a node with this subnet.env. */
+function delegate(path: string) {
+  const list = readList('10-flannel.conflist');
+  const [plugin = { type: '' }] = list.plugins;
+  const { json, config } = parsePlugin(list, plugin);
+  const call: Call<FlannelConfig> = {
+    config: config as FlannelConfig,
+    cniVersion: list.cniVersion,
+    network: list.name,
+    env: {},
+    input: Buffer.alloc(0),
+    json,
+    builtins: () => undefined,
+  };
+  const built = delegateConfig(call, parseSubnetEnv(read(path), path));
+  return { json: built, cniVersion: list.cniVersion };
+}
+
+test('README.md tells of every file, and of none that is not there', (t) => {
+  const files = [...namesIn('', '.conflist'), ...namesIn('subnet-env', '.env')];
+  const told = read('README.md').match(/[\w-]+\.(?:conflist|env)(?=`)/g) ?? [];
+  // subnet.env itself is a file of flanneld's.
+  const named = new Set(told.filter((name) => name !== 'subnet.env'));
+  t.deepEqual([...named].toSorted(), files.toSorted());
+});
