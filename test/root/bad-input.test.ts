@@ -1,0 +1,293 @@
+/** Bad input: always one JSON error with the right code, exit 1, no stack trace, nothing made or changed. */
+import test from 'ava';
+import { bridgeConfig, flannelConfig, hostLocalConfig, ipam, SUBNET_ENV } from '#test/configs.ts';
+import { type CallOptions, TestNode } from '#test/node.ts';
+
+interface BadCall {
+  readonly code: number;
+  readonly message: RegExp;
+  readonly command?: string;
+  /** Changes to a call that would succeed. */
+  readonly call?: Partial<CallOptions> | ((node: TestNode) => Partial<CallOptions>);
+}
+
+const refuses = test.macro(
+  async (t, plugin: string, { code, message, command = 'ADD', call = {} }: BadCall) => {
+    await using node = await TestNode.create();
+    node.writeFile('subnet.env', SUBNET_ENV);
+    const netns = await node.addPod('a');
+    const configs = {
+      flannel: flannelConfig(node),
+      bridge: bridgeConfig(node),
+      'host-local': hostLocalConfig(node, ['10.1.0.0/24']),
+    };
+    const config = configs[plugin as keyof typeof configs];
+    const changes = typeof call === 'function' ? call(node) : call;
+    const answer = await node.call(command, { plugin, config, netns, ...changes });
+    t.is(answer.exitCode, 1, answer.stdout);
+    t.is(answer.json?.code, code, answer.stdout);
+    t.regex(`${answer.json.msg} | ${answer.json.details ?? ''}`, message);
+    t.notRegex(answer.stdout + answer.stderr, /\n\s+at |Error:|undefined/);
+    t.deepEqual(await node.links(), []);
+    t.is(await node.rules(), '');
+    t.deepEqual(await node.ip('link show eth0', netns).catch(() => []), []);
+    t.deepEqual(
+      node.files('.').filter((name) => name !== 'subnet.env' && !name.startsWith('empty')),
+      [],
+    );
+  },
+);
+
+const config = (change: (node: TestNode) => unknown) => (node: TestNode) => {
+  const changed = change(node);
+  return { config: typeof changed === 'string' ? changed : (changed as object) };
+};
+
+const bridgeWith = (more: Record<string, unknown>) => config((node) => bridgeConfig(node, more));
+const rangesWith = (...ranges: unknown[]) =>
+  config((node) => ({ ...hostLocalConfig(node, []), ipam: { ...ipam(node, []), ranges } }));
+
+for (const plugin of ['flannel', 'bridge', 'host-local']) {
+  const cases: Record<string, BadCall> = {
+    'empty input': { code: 6, message: /unexpected end of JSON input/, call: { config: '' } },
+    'truncated input': {
+      code: 6,
+      message: /error unmarshall network config/,
+      call: { config: '{"name": "x", "type"' },
+    },
+    'input that is no JSON': {
+      code: 6,
+      message: /error unmarshall/,
+      call: { config: '\0\x01\x02' },
+    },
+    'an array': { code: 6, message: /must be a JSON object/, call: { config: '[]' } },
+    null: { code: 6, message: /must be a JSON object/, call: { config: 'null' } },
+    'no name': {
+      code: 7,
+      message: /missing network name/,
+      call: { config: '{"cniVersion":"1.0.0"}' },
+    },
+    'a name that climbs': {
+      code: 7,
+      message: /invalid characters found in network name \| \.\.\/x/,
+      call: { config: '{"cniVersion":"1.0.0","name":"../x"}' },
+    },
+    'a version from the future': {
+      code: 1,
+      message: /incompatible CNI versions \| config is "9\.9\.9", plugin supports \["0\.1\.0"/,
+      call: { config: '{"cniVersion":"9.9.9","name":"x"}' },
+    },
+    'a version that is none': {
+      code: 7,
+      message: /"cniVersion" must be a string/,
+      call: { config: '{"cniVersion":{},"name":"x"}' },
+    },
+    'an unknown command': { code: 4, message: /unknown CNI_COMMAND: FROB/, command: 'FROB' },
+    'an unknown command with broken input': {
+      code: 6,
+      message: /error unmarshall/,
+      command: 'FROB',
+      call: { config: '{' },
+    },
+    'missing variables': {
+      code: 4,
+      message: /required env variables \[CNI_CONTAINERID,CNI_NETNS,CNI_IFNAME\] missing/,
+      call: { containerID: '', netns: '', ifName: '' },
+    },
+    'a container ID that climbs': {
+      code: 4,
+      message: /invalid characters in containerID \| CNI_CONTAINERID is "\.\.\/x"/,
+      call: { containerID: '../x' },
+    },
+    'an interface name of 16 bytes': {
+      code: 4,
+      message: /interface name is too long/,
+      call: { ifName: 'abcdefghijklmnop' },
+    },
+    'an interface name with a slash': {
+      code: 4,
+      message: /contains \/ or : or whitespace/,
+      call: { ifName: 'a/b' },
+    },
+    'CHECK before 0.4.0': {
+      code: 1,
+      message: /config version does not allow CHECK/,
+      command: 'CHECK',
+      call: (node) => ({ config: { ...flannelConfig(node, '0.3.1'), type: plugin } }),
+    },
+    'GC before 1.1.0': {
+      code: 1,
+      message: /config version does not allow GC/,
+      command: 'GC',
+      call: (node) => ({ config: { ...flannelConfig(node, '1.0.0'), type: plugin } }),
+    },
+    'a spoilt prevResult': {
+      code: 7,
+      message: /Invalid prevResult/,
+      call: (node) => ({ config: { ...flannelConfig(node, '1.0.0'), prevResult: { ips: 7 } } }),
+    },
+  };
+  for (const [what, bad] of Object.entries(cases)) test(`${plugin}: ${what}`, refuses, plugin, bad);
+}
+
+for (const plugin of ['flannel', 'bridge']) {
+  test(`${plugin}: a CNI_NETNS that is not there`, refuses, plugin, {
+    code: 8,
+    message: /failed to open netns "\/run\/netns\/none": no such file or directory/,
+    call: { netns: '/run/netns/none' },
+  });
+  test(`${plugin}: a CNI_NETNS that is not a namespace`, refuses, plugin, {
+    code: 8,
+    message: /failed to open netns "\/etc\/passwd": unknown FS magic/,
+    call: { netns: '/etc/passwd' },
+  });
+  test(`${plugin}: the plugin's own namespace`, refuses, plugin, {
+    code: 8,
+    message: /should not be the same/,
+    call: (node) => ({ netns: `/run/netns/${node.name}` }),
+  });
+}
+
+test('flannel: a delegate without a textual type', refuses, 'flannel', {
+  code: 7,
+  message: /'delegate' dictionary, if present, must have \(string\) 'type' field/,
+  call: config((node) => ({ ...flannelConfig(node), delegate: { type: 7 } })),
+});
+test('flannel: a delegate with ipam', refuses, 'flannel', {
+  code: 7,
+  message: /must not have 'ipam' field, it'll be set by flannel/,
+  call: config((node) => ({ ...flannelConfig(node), delegate: { ipam: {} } })),
+});
+test('flannel: a delegate that is not installed', refuses, 'flannel', {
+  code: 999,
+  message: /failed to find plugin "frob" in path/,
+  call: config((node) => ({ ...flannelConfig(node), delegate: { type: 'frob' } })),
+});
+test('flannel: a delegate that climbs', refuses, 'flannel', {
+  code: 999,
+  message: /invalid plugin name: \.\.\/frob/,
+  call: config((node) => ({ ...flannelConfig(node), delegate: { type: '../frob' } })),
+});
+
+test('bridge: a wrongly typed key', refuses, 'bridge', {
+  code: 7,
+  message: /"mtu" must be a number, not "big"/,
+  call: bridgeWith({ mtu: 'big' }),
+});
+test('bridge: a bridge name that climbs', refuses, 'bridge', {
+  code: 7,
+  message: /interface name contains \//,
+  call: bridgeWith({ bridge: '../../x' }),
+});
+test('bridge: hairpin and promiscuous', refuses, 'bridge', {
+  code: 7,
+  message: /cannot set hairpin mode and promiscuous mode at the same time/,
+  call: bridgeWith({ hairpinMode: true, promiscMode: true }),
+});
+test('bridge: IPAM with the interface down', refuses, 'bridge', {
+  code: 7,
+  message: /cannot use IPAM when DisableContainerInterface/,
+  call: bridgeWith({ disableContainerInterface: true }),
+});
+test('bridge: a VLAN out of range', refuses, 'bridge', {
+  code: 7,
+  message: /invalid VLAN ID 4095 \(must be between 0 and 4094\)/,
+  call: bridgeWith({ vlan: 4095 }),
+});
+test('bridge: half a VLAN range', refuses, 'bridge', {
+  code: 7,
+  message: /minID and maxID should be configured simultaneously, maxID is missing/,
+  call: bridgeWith({ vlanTrunk: [{ minID: 3 }] }),
+});
+test('bridge: an unknown backend', refuses, 'bridge', {
+  code: 7,
+  message: /"ipMasqBackend" must be "nftables" or "iptables"/,
+  call: bridgeWith({ ipMasq: true, ipMasqBackend: 'ebtables' }),
+});
+test('bridge: a MAC that is none', refuses, 'bridge', {
+  code: 7,
+  message: /"runtimeConfig\.mac" "zz" is not a MAC address/,
+  call: bridgeWith({ runtimeConfig: { mac: 'zz' } }),
+});
+test('bridge: CNI_ARGS with a bad pair', refuses, 'bridge', {
+  code: 4,
+  message: /ARGS: invalid pair "MAC"/,
+  call: { args: 'MAC' },
+});
+test('bridge: CNI_ARGS with an unknown key', refuses, 'bridge', {
+  code: 4,
+  message: /ARGS: unknown args \["FOO"\]/,
+  call: { args: 'FOO=1' },
+});
+test('bridge: an IPAM plugin that is not installed', refuses, 'bridge', {
+  code: 999,
+  message: /failed to find plugin "frob"/,
+  call: bridgeWith({ ipam: { type: 'frob' } }),
+});
+
+test('host-local: a subnet with host bits', refuses, 'host-local', {
+  code: 7,
+  message:
+    /invalid range set 0: Network has host bits set. For a subnet mask of length 24 the network address is 10\.1\.0\.0/,
+  call: rangesWith([{ subnet: '10.1.0.7/24' }]),
+});
+test('host-local: a /31', refuses, 'host-local', {
+  code: 7,
+  message: /Network 10\.1\.0\.0\/31 too small to allocate from/,
+  call: rangesWith([{ subnet: '10.1.0.0/31' }]),
+});
+test('host-local: a start outside the subnet', refuses, 'host-local', {
+  code: 7,
+  message: /RangeStart 10\.2\.0\.1 not in network 10\.1\.0\.0\/24/,
+  call: rangesWith([{ subnet: '10.1.0.0/24', rangeStart: '10.2.0.1' }]),
+});
+test('host-local: mixed families', refuses, 'host-local', {
+  code: 7,
+  message: /mixed address families/,
+  call: rangesWith([{ subnet: '10.1.0.0/24' }, { subnet: 'fd00::/64' }]),
+});
+test('host-local: overlapping sets', refuses, 'host-local', {
+  code: 7,
+  message: /range set 0 overlaps with 1/,
+  call: rangesWith([{ subnet: '10.1.0.0/24' }], [{ subnet: '10.1.0.0/25' }]),
+});
+test('host-local: an empty set', refuses, 'host-local', {
+  code: 7,
+  message: /empty range set/,
+  call: rangesWith([]),
+});
+test('host-local: no ranges', refuses, 'host-local', {
+  code: 7,
+  message: /no IP ranges specified/,
+  call: rangesWith(),
+});
+test('host-local: no ipam', refuses, 'host-local', {
+  code: 7,
+  message: /IPAM config missing 'ipam' key/,
+  call: { config: { cniVersion: '1.0.0', name: 'x' } },
+});
+test('host-local: a subnet that is none', refuses, 'host-local', {
+  code: 7,
+  message: /"ipam\.ranges\[0\]\[0\]\.subnet" "10\.1\.0\.0\/33" is not a CIDR prefix/,
+  call: rangesWith([{ subnet: '10.1.0.0/33' }]),
+});
+test('host-local: a missing resolvConf', refuses, 'host-local', {
+  code: 5,
+  message: /open .*none: no such file or directory/,
+  call: config((node) => ({
+    ...hostLocalConfig(node, []),
+    ipam: { ...ipam(node, ['10.1.0.0/24']), resolvConf: node.path('none') },
+  })),
+});
+
+test('input without end is refused', async (t) => {
+  await using node = await TestNode.create();
+  const { json, exitCode } = await node.call('ADD', {
+    plugin: 'host-local',
+    config: ' '.repeat(17 * 1024 * 1024),
+    netns: '/x',
+  });
+  t.is(exitCode, 1);
+  t.is(json.code, 5);
+  t.regex(json.msg, /Standard input is longer than 16777216 bytes/);
+});
