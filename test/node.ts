@@ -149,7 +149,8 @@ export class TestNode implements AsyncDisposable {
     const input = typeof config === 'string' ? config : JSON.stringify(config);
     const nsenter = [`--net=/run/netns/${this.name}`, '--', ...program];
     const result = await execa('nsenter', nsenter, { env, extendEnv: false, input, reject: false });
-    return { ...result, json: parse(result.stdout) };
+    const { exitCode, stdout, stderr } = result;
+    return { exitCode, stdout, stderr, json: parse(stdout) };
   }
 
   /** The same; the call has to succeed. */

@@ -12,7 +12,7 @@ function run(name: string, args: readonly string[]): boolean {
   else {
     const command = findCommand(name);
     if (command === undefined) return false;
-    command(args);
+    command(args, findPlugin);
   }
   return true;
 }

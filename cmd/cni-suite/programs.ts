@@ -15,8 +15,11 @@ const PLUGINS: Readonly<Record<string, () => AnyPlugin>> = {
 /** Names of the plugins, in the order in which they are listed and installed. */
 export const PLUGIN_NAMES: readonly string[] = Object.keys(PLUGINS);
 
+/** A program that is no plugin, but may run those built in. */
+type Program = (args: readonly string[], builtins: Builtins) => void;
+
 /** Programs that are no plugins, but for cni-suite itself. */
-const COMMANDS: Readonly<Record<string, () => (args: readonly string[]) => void>> = {
+const COMMANDS: Readonly<Record<string, () => Program>> = {
   cnitool: () => cnitool,
 };
 
@@ -28,5 +31,5 @@ export const findPlugin: Builtins = (name) =>
   Object.hasOwn(PLUGINS, name) ? PLUGINS[name]?.() : undefined;
 
 /** The other program of a name, or undefined. */
-export const findCommand = (name: string): ((args: readonly string[]) => void) | undefined =>
+export const findCommand = (name: string): Program | undefined =>
   Object.hasOwn(COMMANDS, name) ? COMMANDS[name]?.() : undefined;

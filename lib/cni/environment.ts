@@ -5,7 +5,7 @@ import type { AttachmentKey } from './attachment.ts';
 import { CniError, CODE } from './error.ts';
 
 /** The commands of the specification. */
-export const COMMANDS = ['ADD', 'CHECK', 'DEL', 'GC', 'STATUS', 'VERSION'] as const;
+const COMMANDS = ['ADD', 'CHECK', 'DEL', 'GC', 'STATUS', 'VERSION'] as const;
 
 /** One of the commands. */
 export type Command = (typeof COMMANDS)[number];

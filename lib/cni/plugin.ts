@@ -6,7 +6,7 @@ import type { Attachment, AttachmentKey } from './attachment.ts';
 import { type ParsedConfig, parseConfig } from './config.ts';
 import { type CallEnvironment, type Command, parseEnvironment } from './environment.ts';
 import { CniError, CODE } from './error.ts';
-import { EMPTY_RESULT, encodeResult, parseResult, type Result } from './result.ts';
+import { encodeResult, parseResult, type Result } from './result.ts';
 import { parseWith } from './schema.ts';
 import { isAtLeast, isSpecVersion, NEWEST_VERSION, type SpecVersion } from './version.ts';
 
@@ -77,7 +77,7 @@ const COMMAND_SINCE = {
 } as const satisfies Record<Exclude<Command, 'VERSION'>, SpecVersion>;
 
 /** The answer to VERSION: one line. */
-export const versionAnswer = ({ versions }: AnyPlugin): string =>
+const versionAnswer = ({ versions }: AnyPlugin): string =>
   `${JSON.stringify({ cniVersion: NEWEST_VERSION, supportedVersions: versions })}\n`;
 
 /**
@@ -202,7 +202,3 @@ function openNetnsOrNone(path: string) {
     return undefined;
   }
 }
-
-/** A result for plugins that pass on what came before them, or nothing. */
-export const passOn = ({ prevResult }: AttachmentCall<unknown>): Result =>
-  prevResult ?? EMPTY_RESULT;

@@ -63,7 +63,7 @@ export function configureAddresses(container: Container, plan: AddressPlan): voi
 }
 
 /** The gateway that routes of a family take if they name none. */
-export const firstGateway = (ips: readonly ResultIp[], family: Family): Address | undefined =>
+const firstGateway = (ips: readonly ResultIp[], family: Family): Address | undefined =>
   ips.find(({ address, gateway }) => gateway !== undefined && address.family === family)?.gateway;
 
 function prepare(ifName: string, { ips, dad }: AddressPlan): void {

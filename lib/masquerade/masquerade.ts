@@ -10,7 +10,7 @@ import type { MasqueradePolicy } from './policy.ts';
 import { deleteReferenceRules, gcReferenceRules } from './reference.ts';
 
 /** What does the work. */
-export type MasqueradeBackend = 'nftables' | 'iptables';
+type MasqueradeBackend = 'nftables' | 'iptables';
 
 /** What a network wants masqueraded, and by what; undefined: nftables where the kernel has it. */
 export interface MasqueradeOptions extends MasqueradePolicy {

@@ -9,10 +9,10 @@ import { AF_BRIDGE, RTM } from './rtnl.ts';
 const IFLA_BR_VLAN_FILTERING = 7;
 
 /** linux/if_link.h, data of a port */
-export const IFLA_BRPORT = { STATE: 1, MODE: 4, ISOLATED: 33 } as const;
+const IFLA_BRPORT = { STATE: 1, MODE: 4, ISOLATED: 33 } as const;
 
 /** linux/if_bridge.h */
-export const BR_STATE_FORWARDING = 3;
+const BR_STATE_FORWARDING = 3;
 const IFLA_BRIDGE_FLAGS = 0;
 const IFLA_BRIDGE_VLAN_INFO = 2;
 const BRIDGE_FLAGS_MASTER = 1;
@@ -36,10 +36,6 @@ export function addBridge(
     data: vlanFiltering ? [attr.u8(IFLA_BR_VLAN_FILTERING, 1)] : [],
   });
 }
-
-/** Whether a bridge keeps VLANs apart. */
-export const hasVlanFiltering = (bridge: Link): boolean =>
-  bridge.data.u8(IFLA_BR_VLAN_FILTERING) === 1;
 
 /** What a bridge does with a port beyond forwarding. */
 export interface PortOptions {

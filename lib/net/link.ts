@@ -23,7 +23,7 @@ export const IFLA = {
 } as const;
 
 /** linux/if_link.h, within IFLA_LINKINFO */
-export const IFLA_INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
+const IFLA_INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
 
 /** linux/if.h */
 export const IFF = { UP: 0x1, PROMISC: 0x100 } as const;
@@ -145,8 +145,8 @@ export function addLink(
       attr.text(IFLA.IFNAME, name),
       ...attributes,
       attr.nested(IFLA.LINKINFO, [
-        attr.text(IFLA_INFO.KIND, kind),
-        attr.nested(IFLA_INFO.DATA, data),
+        attr.bytes(IFLA_INFO.KIND, Buffer.from(kind)),
+        ...(data.length === 0 ? [] : [attr.nested(IFLA_INFO.DATA, data)]),
       ]),
     ]),
   });

@@ -25,7 +25,7 @@ const NLMSGERR_ATTR_MSG = 1;
 const NLMSGERR_ATTR_OFFS = 2;
 
 /** Length of struct nlmsghdr. */
-export const HEADER_BYTES = 16;
+const HEADER_BYTES = 16;
 
 /** One message. `body` is the family's fixed header and the attributes after it. */
 export interface Message {

@@ -132,9 +132,9 @@ export function matchInputInterface(name: string): Expression[] {
 /** `vmap @SET`: looks up what was loaded and obeys the verdict found. */
 export const lookupVerdict = (set: string): Expression =>
   expression('lookup', [
-    attr.text(1, set), // NFTA_LOOKUP_SET
     attr.be32(2, NFT_REG_1), // NFTA_LOOKUP_SREG
     attr.be32(3, NFT_REG_VERDICT), // NFTA_LOOKUP_DREG
+    attr.text(1, set), // NFTA_LOOKUP_SET
   ]);
 
 /** `return`, `drop`, `jump CHAIN` … */

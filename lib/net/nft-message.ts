@@ -47,7 +47,7 @@ const FAMILIES = { inet: 1, ip: 2, bridge: 7, ip6: 10 } as const;
 const HOOKS = { prerouting: 0, postrouting: 4 } as const;
 
 /** The family of a table: `ip` and `ip6` see one protocol each, `inet` both, `bridge` frames. */
-export type TableFamily = keyof typeof FAMILIES;
+type TableFamily = keyof typeof FAMILIES;
 
 /** A table by its family and name. */
 export interface Table {

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { isSysError, sys } from './error.ts';
 
-export { basename, dirname, join, resolve } from 'node:path';
+export { dirname, join, resolve } from 'node:path';
 
 /** An open file descriptor, closed by `using`. */
 export class FileDescriptor implements Disposable {

@@ -1,4 +1,4 @@
-/** The C library: every signature that the project calls, in one table. Tests may swap an entry to inject faults. */
+/** The C library: every signature that the project calls, in one table. */
 import { dlopen, getInt32 } from 'node:ffi';
 import { SysError } from './error.ts';
 
@@ -26,11 +26,7 @@ function load() {
 
 let loaded: { functions: Functions; errno: bigint } | undefined;
 
-/** The table of functions, resolved in the running process at the first call. */
-export function libc(): Functions {
-  return library().functions;
-}
-
+/** The functions, resolved in the running process at the first call. */
 function library(): { functions: Functions; errno: bigint } {
   if (loaded === undefined) {
     const { functions } = load();

@@ -24,7 +24,7 @@ const LOCK_NB = 4;
 const RETRY_MS = 2;
 
 /** How long a lock is waited for: kubelet gives a whole ADD two minutes, and a holder needs milliseconds. */
-export const LOCK_LIMIT_MS = 30_000;
+const LOCK_LIMIT_MS = 30_000;
 
 /**
  * Takes the exclusive lock of a file, which is made if missing (mode as given); `using` gives it back.

@@ -82,12 +82,6 @@ export function programName(): string {
 /** The file of the running program, still right after it was replaced on disk. */
 export const OWN_EXECUTABLE = '/proc/self/exe';
 
-/** The path that the program was started from. */
-export const ownExecutablePath = (): string => process.execPath;
-
-/** Linux's names: "x64" and "arm64" as Go calls them. */
-export const architecture = (): string => (process.arch === 'x64' ? 'amd64' : process.arch);
-
 /** Standard input that is longer than any honest caller sends. */
 export class InputTooLong extends Error {
   override name = 'InputTooLong';

@@ -77,7 +77,7 @@ function isSameFile(a: string, b: string): boolean {
 }
 
 /** The attachments that something is saved for; `ifName` is empty where only the container is known. */
-export function savedKeys(dataDir: string): AttachmentKey[] {
+function savedKeys(dataDir: string): AttachmentKey[] {
   return listFolder(dataDir)
     .filter((name) => !name.startsWith('.'))
     .map((name) => {

@@ -11,13 +11,6 @@ test.before((t) => {
   t.true(existsSync(reference('bridge')), 'the package containernetworking-plugins is needed');
 });
 
-/** CNI_PATH that finds the reference's plugin of one name first, and ours for the others. */
-async function mixedPath(node: TestNode, name: string): Promise<string> {
-  await node.run('mkdir', ['-p', node.path('mixed')]);
-  await node.run('ln', ['-sf', reference(name), node.path('mixed', name)]);
-  return BIN ? `${node.path('mixed')}:${BIN}` : node.path('mixed');
-}
-
 async function leavesNothing(t: ExecutionContext, node: TestNode, bridge: string): Promise<void> {
   t.deepEqual(await node.links(), [bridge]);
   t.notRegex(await node.rules(), /CNI-|masquerade|10\.1\.0\.|10\.244\./);

@@ -21,7 +21,7 @@ export interface ToolAnswer {
 const LIB = 'var-lib';
 
 /** The folder of the network configurations. */
-export const NET_DIR = 'net.d';
+const NET_DIR = 'net.d';
 
 const SHELL = 'mount --bind "$1" /var/lib && shift && exec "$@"';
 
