@@ -2,7 +2,16 @@
  * Builds dist/bin: one bundle, one executable, hard-linked under the name of each program.
  * Needs no network; strip (binutils) makes it smaller if it is there.
  */
-import { chmodSync, copyFileSync, linkSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sea from '@yao-pkg/pkg/lib-es5/sea.js';
@@ -11,7 +20,8 @@ import { execa, ExecaError } from 'execa';
 import { COMMAND_NAMES, PLUGIN_NAMES } from '#cmd/cni-suite/programs.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-const WORK = join(ROOT, 'dist', 'work');
+mkdirSync(join(ROOT, 'dist'), { recursive: true });
+const WORK = mkdtempSync(join(ROOT, 'dist', 'work-'));
 const BIN = join(ROOT, 'dist', 'bin');
 const NAMES = [...PLUGIN_NAMES, ...COMMAND_NAMES, 'cni-suite'];
 
@@ -45,9 +55,7 @@ const SEA_CONFIG = {
   execArgvExtension: 'none',
 };
 
-rmSync(join(ROOT, 'dist'), { recursive: true, force: true });
-mkdirSync(WORK, { recursive: true });
-mkdirSync(BIN);
+mkdirSync(BIN, { recursive: true });
 await pack(await bundle());
 rmSync(WORK, { recursive: true });
 const { size } = statSync(join(BIN, 'cni-suite'));
@@ -85,7 +93,11 @@ async function pack(bundled: string): Promise<void> {
     seaConfig: SEA_CONFIG,
   });
   chmodSync(output, 0o755);
-  for (const name of NAMES) linkSync(output, join(BIN, name));
+  for (const name of NAMES) {
+    // Whoever runs the last build's file goes on with it.
+    linkSync(output, join(WORK, `new-${name}`));
+    renameSync(join(WORK, `new-${name}`), join(BIN, name));
+  }
 }
 
 async function strip(file: string): Promise<void> {

@@ -4,7 +4,7 @@ import { Prefix } from '#lib/addr/prefix.ts';
 import { attr, Attributes, encodeAttributes, viewOf } from './attribute.ts';
 import type { Link } from './link.ts';
 import { type Message, NLM_F } from './message.ts';
-import { isNetlinkError, type Netlink } from './netlink.ts';
+import { absentAsUndefined, isNetlinkError, type Netlink } from './netlink.ts';
 import { AF, AF_UNSPEC, familyOf, RTM } from './rtnl.ts';
 
 /** linux/if_addr.h */
@@ -95,10 +95,11 @@ export function deleteAddress(rtnl: Netlink, link: Link, prefix: Prefix): void {
   }
 }
 
-/** The addresses of an interface. As `ip addr show dev DEV`. @throws NetlinkError */
+/** The addresses of an interface; none if it is gone. As `ip addr show dev DEV`. @throws NetlinkError */
 export function listAddresses(rtnl: Netlink, { index }: { readonly index: number }): LinkAddress[] {
   // Kernels before 4.20 do not filter by interface.
-  return dumpAddresses(rtnl, AF_UNSPEC, index).filter((address) => address.index === index);
+  const addresses = absentAsUndefined(() => dumpAddresses(rtnl, AF_UNSPEC, index)) ?? [];
+  return addresses.filter((address) => address.index === index);
 }
 
 /** The IPv4 addresses of all interfaces: unlike IPv6's, pods' ports on the host have none. As `ip -4 addr show`. */

@@ -1,7 +1,7 @@
 /** Network interfaces (linux/if_link.h): reading, changing and deleting them; kinds have files of their own. */
 import { type Mac, macFromBytes, macToBytes } from '#lib/addr/mac.ts';
 import { attr, type Attribute, Attributes, encodeAttributes, viewOf } from './attribute.ts';
-import { isNetlinkError, type Netlink } from './netlink.ts';
+import { absentAsUndefined, type Netlink } from './netlink.ts';
 import { type Message, NLM_F } from './message.ts';
 import { AF_BRIDGE, AF_UNSPEC, RTM } from './rtnl.ts';
 
@@ -104,24 +104,16 @@ export function getLink(rtnl: Netlink, which: string | number): Link | undefined
     typeof which === 'number'
       ? encodeLink({ index: which }, [])
       : encodeLink({}, [attr.text(IFLA.IFNAME, which)]);
-  try {
-    const [message] = rtnl.request({ op: `show link ${which}`, type: RTM.GETLINK, body });
-    return message && decodeLink(message);
-  } catch (error) {
-    if (isNetlinkError(error, 'ENODEV')) return undefined;
-    throw error;
-  }
+  const op = `show link ${which}`;
+  const [message] = absentAsUndefined(() => rtnl.request({ op, type: RTM.GETLINK, body })) ?? [];
+  return message && decodeLink(message);
 }
 
-/** All interfaces, or the ports of one bridge. As `ip link show [master BRIDGE]`. @throws NetlinkError */
+/** All interfaces, or the ports of one bridge, none if it is gone. As `ip link show [master BRIDGE]`. @throws NetlinkError */
 export function listLinks(rtnl: Netlink, master?: Link): Link[] {
   const filter = master === undefined ? [] : [attr.u32(IFLA.MASTER, master.index)];
-  const messages = rtnl.dump({
-    op: 'show links',
-    type: RTM.GETLINK,
-    body: encodeLink({}, filter),
-  });
-  const links = messages.map(decodeLink);
+  const request = { op: 'show links', type: RTM.GETLINK, body: encodeLink({}, filter) };
+  const links = (absentAsUndefined(() => rtnl.dump(request)) ?? []).map(decodeLink);
   return master === undefined ? links : links.filter((link) => link.master === master.index);
 }
 
@@ -197,11 +189,6 @@ export function deleteLink(rtnl: Netlink, which: string | number): boolean {
     typeof which === 'number'
       ? encodeLink({ index: which }, [])
       : encodeLink({}, [attr.text(IFLA.IFNAME, which)]);
-  try {
-    rtnl.request({ op: `delete link ${which}`, type: RTM.DELLINK, body });
-    return true;
-  } catch (error) {
-    if (isNetlinkError(error, 'ENODEV')) return false;
-    throw error;
-  }
+  const request = { op: `delete link ${which}`, type: RTM.DELLINK, body };
+  return absentAsUndefined(() => rtnl.request(request)) !== undefined;
 }

@@ -4,7 +4,7 @@ import { type Mac, macToBytes } from '#lib/addr/mac.ts';
 import { attr, type Attribute, encodeAttributes } from './attribute.ts';
 import type { Link } from './link.ts';
 import { NLM_F } from './message.ts';
-import { isNetlinkError, type Netlink } from './netlink.ts';
+import { absentAsUndefined, type Netlink } from './netlink.ts';
 import { AF, RTM } from './rtnl.ts';
 
 /** linux/neighbour.h */
@@ -39,13 +39,11 @@ export function replaceNeighbour(rtnl: Netlink, link: Link, address: Address, ma
 
 /** Forgets the entry of an address; absence is accepted. As `ip neigh del`. @throws NetlinkError */
 export function deleteNeighbour(rtnl: Netlink, link: Link, address: Address): void {
-  try {
+  absentAsUndefined(() =>
     rtnl.request({
       op: `delete neighbour ${address} dev ${link.name}`,
       type: RTM.DELNEIGH,
       body: encodeNeighbour(link, address, 0, []),
-    });
-  } catch (error) {
-    if (!isNetlinkError(error, 'ENOENT', 'ENODEV')) throw error;
-  }
+    }),
+  );
 }

@@ -37,6 +37,16 @@ export function isNetlinkError(error: unknown, ...codes: string[]): error is Net
   return error instanceof NetlinkError && (codes.length === 0 || codes.includes(error.code));
 }
 
+/** Runs a question about an interface or an object that may be gone by now: undefined then. @throws NetlinkError */
+export function absentAsUndefined<T>(body: () => T): T | undefined {
+  try {
+    return body();
+  } catch (error) {
+    if (isNetlinkError(error, 'ENODEV', 'ENOENT')) return undefined;
+    throw error;
+  }
+}
+
 /** A request. `op` names it in errors, in iproute2's words: "add link veth0". */
 export interface Request {
   readonly op: string;

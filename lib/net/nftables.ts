@@ -1,6 +1,7 @@
 /** Talking to nf_tables: transactions, and questions whose answer may be "there is none". */
 import type { Netns } from '#lib/sys/netns.ts';
 import {
+  absentAsUndefined,
   isNetlinkError,
   type Netlink,
   NETLINK_NETFILTER,
@@ -81,15 +82,6 @@ export class Nftables implements Disposable {
 
   #list(request: Request): Message[] {
     return absentAsUndefined(() => this.#netlink.dump(request)) ?? [];
-  }
-}
-
-function absentAsUndefined<T>(body: () => T): T | undefined {
-  try {
-    return body();
-  } catch (error) {
-    if (isNetlinkError(error, 'ENOENT')) return undefined;
-    throw error;
   }
 }
 

@@ -4,7 +4,7 @@ import { Prefix } from '#lib/addr/prefix.ts';
 import { attr, type Attribute, Attributes, encodeAttributes, viewOf } from './attribute.ts';
 import type { Link } from './link.ts';
 import { type Message, NLM_F } from './message.ts';
-import type { Netlink } from './netlink.ts';
+import { absentAsUndefined, type Netlink } from './netlink.ts';
 import { AF, familyOf, RTM } from './rtnl.ts';
 
 /** linux/rtnetlink.h */
@@ -100,7 +100,7 @@ export function addRoute(rtnl: Netlink, route: Route): void {
   });
 }
 
-/** The unicast routes of a family in every table. As `ip route show table all type unicast`. @throws NetlinkError */
+/** The unicast routes of a family in every table; none by an interface that is gone. As `ip route show table all type unicast`. @throws NetlinkError */
 export function listRoutes(rtnl: Netlink, family: Family, link?: Link): Route[] {
   const header = Buffer.alloc(RTMSG_BYTES);
   header.writeUInt8(AF[family], 0);
@@ -108,7 +108,8 @@ export function listRoutes(rtnl: Netlink, family: Family, link?: Link): Route[] 
     link === undefined
       ? header
       : Buffer.concat([header, encodeAttributes([attr.u32(RTA.OIF, link.index)])]);
-  const messages = rtnl.dump({ op: 'show routes', type: RTM.GETROUTE, body });
+  const request = { op: 'show routes', type: RTM.GETROUTE, body };
+  const messages = absentAsUndefined(() => rtnl.dump(request)) ?? [];
   const routes = messages.map(decodeRoute).filter((route) => route !== undefined);
   return link === undefined ? routes : routes.filter(({ oif }) => oif === link.index);
 }

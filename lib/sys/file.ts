@@ -1,7 +1,7 @@
 /** Files and folders: synchronous, with SysError for failures. State appears whole or not at all. */
 import * as fs from 'node:fs';
-import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
+import { random } from './digest.ts';
 import { isSysError, sys } from './error.ts';
 
 export { dirname, join, resolve } from 'node:path';
@@ -107,7 +107,7 @@ export function createFile(path: string, content: string): void {
 
 /** A name for a file of this process alone, in the folder of `path`, that no reader takes for state. */
 export function temporaryName(path: string): string {
-  return join(dirname(path), `.tmp-${randomBytes(8).toString('hex')}`);
+  return join(dirname(path), `.tmp-${Buffer.from(random(8)).toString('hex')}`);
 }
 
 /** Writes a file so that it appears whole, mode 0600, in place of any that was there. @throws SysError */

@@ -12,6 +12,7 @@ const SIGNATURES = {
   sendto: { arguments: ['i32', 'buffer', 'u64', 'i32', 'buffer', 'u32'], return: 'i64' },
   recv: { arguments: ['i32', 'buffer', 'u64', 'i32'], return: 'i64' },
   setns: { arguments: ['i32', 'i32'], return: 'i32' },
+  getrandom: { arguments: ['buffer', 'u64', 'u32'], return: 'i64' },
   flock: { arguments: ['i32', 'i32'], return: 'i32' },
 } as const;
 

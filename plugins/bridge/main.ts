@@ -150,15 +150,14 @@ function forget(
   for (const { address } of addresses) deleteNeighbour(host, gateway, address);
 }
 
-/** The container's addresses with their subnets: as ADD's result has them, else as the interface does. */
+/** The container's addresses with their subnets, as ADD's result or the interface has them; undefined: all that there are. */
 function knownAddresses(call: BridgeCall, rtnl: Netlink | undefined): Prefix[] | undefined {
   const { prevResult, attachment } = call;
   if (prevResult !== undefined) return ownAddresses(prevResult, call).map(({ address }) => address);
   const link = rtnl && getLink(rtnl, attachment.ifName);
-  if (rtnl === undefined || link === undefined) return undefined;
-  return listAddresses(rtnl, link)
-    .filter(({ isGlobal }) => isGlobal)
-    .map(({ prefix }) => prefix);
+  const addresses = rtnl === undefined || link === undefined ? [] : listAddresses(rtnl, link);
+  const global = addresses.filter(({ isGlobal }) => isGlobal).map(({ prefix }) => prefix);
+  return global.length === 0 ? undefined : global;
 }
 
 /** Without a namespace to delete the container's end in, the host's end tells: the result knows its name. */
