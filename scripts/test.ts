@@ -15,6 +15,7 @@ const TOOLS = {
   iptables: 'iptables',
   nsenter: 'util-linux',
   strip: 'binutils',
+  strace: 'strace',
   '/usr/lib/cni/bridge': 'containernetworking-plugins',
 };
 

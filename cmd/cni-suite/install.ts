@@ -1,4 +1,5 @@
 /** Installing: one file, hard-linked under the plugins' names, each name replaced at once and whole. */
+import { step } from '#lib/cni/error.ts';
 import {
   copyFile,
   deleteFile,
@@ -25,12 +26,9 @@ export function install(folder: string, names: readonly string[]): string[] {
   }
   if (!isFolder(folder))
     throw new Error(`Cannot install into "${folder}": it is not a folder; make it first`);
-  try {
-    return link(folder, names.length === 0 ? PLUGIN_NAMES : names);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`Cannot install into "${folder}": ${reason}`, { cause: error });
-  }
+  return step(`Cannot install into "${folder}"`, () =>
+    link(folder, names.length === 0 ? PLUGIN_NAMES : names),
+  );
 }
 
 function link(folder: string, names: readonly string[]): string[] {

@@ -1,0 +1,180 @@
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { execa } from 'execa';
+import { BIN, ownProgram, TestNode } from '#test/node.ts';
+import { flannelConfig, SUBNET_ENV } from '#test/configs.ts';
+
+const PLUGINS = ['bridge', 'flannel', 'host-local'];
+
+function folder(t: { teardown: (body: () => void) => void }): string {
+  const path = mkdtempSync(join(tmpdir(), 'cni-test-'));
+  t.teardown(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** Runs cni-suite; from source the program is named by the first argument. */
+function suite(...args: string[]) {
+  const [file = '', ...rest] = ownProgram('cni-suite');
+  const own = BIN ? rest : rest.slice(0, -1);
+  return execa(file, [...own, ...args], { reject: false, env: { CNI_COMMAND: '' } });
+}
+
+test('list names the programs, version the versions', async (t) => {
+  t.is((await suite('list')).stdout, 'flannel\nbridge\nhost-local\ncnitool');
+  const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+  t.is(
+    (await suite('version')).stdout,
+    `cni-suite ${manifest.version}\nCNI 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0`,
+  );
+});
+
+test('what there is not is said with the usage, exit 2', async (t) => {
+  const { exitCode, stderr } = await suite('frob');
+  t.is(exitCode, 2);
+  t.regex(stderr, /there is no program or command "frob"[^]*cni-suite install DIR/);
+});
+
+test('a plugin called without a command tells what it is, on standard error, exit 0', async (t) => {
+  const { exitCode, stdout, stderr } = await suite('bridge');
+  t.is(exitCode, 0);
+  t.is(stdout, '');
+  t.regex(
+    stderr,
+    /^CNI bridge plugin \d+\.\d+\.\d+\nCNI protocol versions supported: 0\.1\.0, .*1\.1\.0$/,
+  );
+});
+
+test('VERSION is answered without reading standard input', async (t) => {
+  const [file = '', ...args] = ownProgram('bridge');
+  const env = {
+    CNI_COMMAND: 'VERSION',
+    CNI_NETNS: 'dummy',
+    CNI_IFNAME: 'dummy',
+    CNI_PATH: 'dummy',
+  };
+  // The pipe stays open: a plugin that read it would wait for ever.
+  const { stdout } = await execa(file, args, { env, timeout: 20_000, stdin: 'pipe' });
+  t.is(
+    stdout,
+    '{"cniVersion":"1.1.0","supportedVersions":["0.1.0","0.2.0","0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]}',
+  );
+});
+
+test('NODE_OPTIONS have no say', async (t) => {
+  if (!BIN) {
+    t.log('only the packed executables ignore NODE_OPTIONS: not tested from source');
+    t.pass();
+    return;
+  }
+  const { exitCode } = await execa(join(BIN, 'bridge'), {
+    env: { NODE_OPTIONS: '--bogus' },
+    reject: false,
+  });
+  t.is(exitCode, 0);
+});
+
+test('install puts one file under all names, again and again, and leaves nothing beside', async (t) => {
+  const path = folder(t);
+  writeFileSync(join(path, 'bridge'), 'old');
+  for (const _ of [1, 2]) {
+    const { stdout, exitCode } = await suite('install', path);
+    t.is(exitCode, 0);
+    t.is(stdout, ['flannel', 'bridge', 'host-local'].map((name) => join(path, name)).join('\n'));
+    t.deepEqual(readdirSync(path).toSorted(), PLUGINS);
+    t.is(new Set(PLUGINS.map((name) => statSync(join(path, name)).ino)).size, 1);
+    t.is(statSync(join(path, 'bridge')).mode & 0o777, 0o755);
+  }
+});
+
+test('install of some names leaves the others alone', async (t) => {
+  const path = folder(t);
+  writeFileSync(join(path, 'bridge'), 'another');
+  await suite('install', path, 'flannel');
+  t.deepEqual(readdirSync(path).toSorted(), ['bridge', 'flannel']);
+  t.is(readFileSync(join(path, 'bridge'), 'utf8'), 'another');
+});
+
+test('install says what is wrong with its folder or names', async (t) => {
+  const path = folder(t);
+  const fails = async (expected: RegExp, ...args: string[]) => {
+    const { exitCode, stderr } = await suite('install', ...args);
+    t.is(exitCode, 1);
+    t.regex(stderr, expected);
+  };
+  await fails(/install needs the folder to install into/);
+  await fails(
+    /Cannot install into ".*none": it is not a folder; make it first/,
+    join(path, 'none'),
+  );
+  await fails(
+    /Cannot install "frob": there is only flannel, bridge, host-local, cnitool/,
+    path,
+    'frob',
+  );
+  mkdirSync(join(path, 'bridge'));
+  await fails(
+    /Cannot install into ".*": rename.*: illegal operation on a directory/,
+    path,
+    'bridge',
+  );
+  t.deepEqual(readdirSync(path), ['bridge'], 'nothing of the attempt stays');
+});
+
+test('install into a full or read-only file system leaves the old files whole', async (t) => {
+  const path = folder(t);
+  const script = (option: string) => `
+    mount -t tmpfs -o size=1m none ${path} && echo old > ${path}/bridge && mount -o remount,${option} ${path}
+    ${[...ownProgram('cni-suite').slice(0, BIN ? undefined : -1), 'install', path].join(' ')}
+    echo "exit $?"; cat ${path}/bridge; ls ${path}`;
+  for (const [option, reason] of [
+    ['size=1m', 'no space left on device'],
+    ['ro', 'read-only file system'],
+  ] as const) {
+    const { stdout, stderr } = await execa('unshare', ['--mount', 'sh', '-c', script(option)], {
+      reject: false,
+    });
+    t.regex(stderr, new RegExp(`Cannot install into "${path}": .*${reason}`));
+    t.is(stdout, 'exit 1\nold\nbridge');
+  }
+});
+
+test('a flannel ADD is one process: nothing is executed', async (t) => {
+  if (!BIN) {
+    t.log('from source the plugins are not found in CNI_PATH: only tested packed');
+    t.pass();
+    return;
+  }
+  await using node = await TestNode.create();
+  node.writeFile('subnet.env', SUBNET_ENV);
+  const netns = await node.addPod('a');
+  const trace = node.path('trace');
+  node.writeFile(
+    'traced',
+    `#!/bin/sh\nexec strace -f -e trace=execve,clone,clone3,fork,vfork -o ${trace}.$CNI_COMMAND ${BIN}/flannel\n`,
+  );
+  chmodSync(node.path('traced'), 0o755);
+  const call = { plugin: node.path('traced'), config: flannelConfig(node), netns };
+  await node.succeed(t, 'ADD', call);
+  await node.succeed(t, 'DEL', { ...call });
+  for (const command of ['ADD', 'DEL']) {
+    const lines = readFileSync(`${trace}.${command}`, 'utf8').split('\n');
+    t.is(lines.filter((line) => line.includes('execve(')).length, 1, command);
+    // Threads are clones too: what they are not is processes.
+    t.deepEqual(
+      lines.filter((line) => /clone3?\(|v?fork\(/.test(line) && !line.includes('CLONE_THREAD')),
+      [],
+      command,
+    );
+  }
+});
