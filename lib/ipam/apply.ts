@@ -4,7 +4,7 @@ import type { AttachmentCall } from '#lib/cni/plugin.ts';
 import { CniError, CODE, step } from '#lib/cni/error.ts';
 import type { Result, ResultIp, ResultRoute } from '#lib/cni/result.ts';
 import { addAddress, listAddresses } from '#lib/net/address.ts';
-import { type Link, setLinkUp } from '#lib/net/link.ts';
+import { type Link, setLinkMac, setLinkUp } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
 import { addRoute, listRoutes } from '#lib/net/route.ts';
 import { poll } from '#lib/sys/clock.ts';
@@ -62,12 +62,23 @@ export function configureAddresses(container: Container, plan: AddressPlan): voi
   }
 }
 
+/**
+ * Tells the link that the addresses are at this hardware address now (gratuitous ARP, unsolicited neighbour advertisements):
+ * setting the address that the interface has makes the kernel announce it. To be called once frames get through, after
+ * configureAddresses. A raw socket could say the same, but to close one takes the kernel ten milliseconds. @throws NetlinkError
+ */
+export function announceAddresses({ rtnl, link }: Container): void {
+  if (link.mac !== undefined) setLinkMac(rtnl, link, link.mac);
+}
+
 /** The gateway that routes of a family take if they name none. */
 const firstGateway = (ips: readonly ResultIp[], family: Family): Address | undefined =>
   ips.find(({ address, gateway }) => gateway !== undefined && address.family === family)?.gateway;
 
 function prepare(ifName: string, { ips, dad }: AddressPlan): void {
+  // The kernel then announces the addresses whenever the interface comes up or gets a hardware address.
   trySysctl(`net/ipv4/conf/${ifName}/arp_notify`, '1');
+  trySysctl(`net/ipv6/conf/${ifName}/ndisc_notify`, '1');
   trySysctl(`net/ipv6/conf/${ifName}/accept_dad`, dad ? '1' : '0');
   if (dad) trySysctl(`net/ipv6/conf/${ifName}/enhanced_dad`, '1');
   const first = ips.find(({ address }) => address.family === 6);

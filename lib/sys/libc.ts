@@ -5,11 +5,9 @@ import { SysError } from './error.ts';
 /** man 2 of each name; `buffer` is a pointer to bytes, i64 and u64 are bigint in JavaScript. */
 const SIGNATURES = {
   socket: { arguments: ['i32', 'i32', 'i32'], return: 'i32' },
-  bind: { arguments: ['i32', 'buffer', 'u32'], return: 'i32' },
   setsockopt: { arguments: ['i32', 'i32', 'i32', 'buffer', 'u32'], return: 'i32' },
   getsockopt: { arguments: ['i32', 'i32', 'i32', 'buffer', 'buffer'], return: 'i32' },
   send: { arguments: ['i32', 'buffer', 'u64', 'i32'], return: 'i64' },
-  sendto: { arguments: ['i32', 'buffer', 'u64', 'i32', 'buffer', 'u32'], return: 'i64' },
   recv: { arguments: ['i32', 'buffer', 'u64', 'i32'], return: 'i64' },
   setns: { arguments: ['i32', 'i32'], return: 'i32' },
   getrandom: { arguments: ['buffer', 'u64', 'u32'], return: 'i64' },

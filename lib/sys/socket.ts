@@ -2,9 +2,8 @@
 import { FileDescriptor } from './file.ts';
 import { sysCall } from './libc.ts';
 
-/** sys/socket.h, linux/if_packet.h */
+/** sys/socket.h */
 export const AF_NETLINK = 16;
-export const AF_PACKET = 17;
 export const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
@@ -47,20 +46,9 @@ export class Socket implements Disposable {
     return length.readInt32LE(0);
   }
 
-  /** @throws SysError */
-  bind(address: Uint8Array): void {
-    sysCall('bind', (c) => c.bind(this.#fd, address, address.length));
-  }
-
-  /** Sends one datagram, to the peer that the protocol implies or to an address. @throws SysError */
-  send(bytes: Uint8Array, address?: Uint8Array): void {
-    if (address === undefined) {
-      sysCall('send', (c) => c.send(this.#fd, bytes, BigInt(bytes.length), 0));
-      return;
-    }
-    sysCall('sendto', (c) =>
-      c.sendto(this.#fd, bytes, BigInt(bytes.length), 0, address, address.length),
-    );
+  /** Sends one datagram to the peer that the protocol implies. @throws SysError */
+  send(bytes: Uint8Array): void {
+    sysCall('send', (c) => c.send(this.#fd, bytes, BigInt(bytes.length), 0));
   }
 
   /** Reads one datagram into `buffer`. @returns its whole length, even if the buffer was shorter. @throws SysError */

@@ -7,6 +7,7 @@ import { type AttachmentCall, definePlugin } from '#lib/cni/plugin.ts';
 import { EMPTY_RESULT, type Result, type ResultInterface } from '#lib/cni/result.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
 import {
+  announceAddresses,
   configureAddresses,
   type Container,
   ownAddresses,
@@ -20,7 +21,6 @@ import {
   unmasquerade,
 } from '#lib/masquerade/masquerade.ts';
 import { listAddresses } from '#lib/net/address.ts';
-import { announceAddresses } from '#lib/net/announce.ts';
 import { deleteLink, getLink, type Link, setLinkUp } from '#lib/net/link.ts';
 import { deleteNeighbour, replaceNeighbour } from '#lib/net/neighbour.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
@@ -127,17 +127,14 @@ function ipamAnswer(call: BridgeCall, undo: DisposableStack): Result {
 function introduce(
   host: Netlink,
   gateway: Link,
-  { netns, link }: Container,
+  container: Container,
   addresses: readonly Prefix[],
 ): void {
+  const { mac } = container.link;
   for (const { address } of addresses) {
-    if (link.mac !== undefined) replaceNeighbour(host, gateway, address, link.mac);
+    if (mac !== undefined) replaceNeighbour(host, gateway, address, mac);
   }
-  announceAddresses(
-    netns,
-    link,
-    addresses.map(({ address }) => address),
-  );
+  if (addresses.length > 0) announceAddresses(container);
 }
 
 function forget(

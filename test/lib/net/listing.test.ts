@@ -5,6 +5,7 @@ import { Attributes, MalformedMessage } from '#lib/net/attribute.ts';
 import { decodeLink } from '#lib/net/link.ts';
 import { decodeMessages, type Message } from '#lib/net/message.ts';
 import { decodeElements, decodeRule } from '#lib/net/nft-listing.ts';
+import { decodeRoute } from '#lib/net/route.ts';
 import { hex } from './fake-kernel.ts';
 
 const message = (text: string): Message => {
@@ -105,4 +106,18 @@ test('lengths beyond the bytes are refused', (t) => {
   t.throws(() => new Attributes([{ type: 1, value: Buffer.alloc(2) }]).u32(1), {
     instanceOf: MalformedMessage,
   });
+});
+
+test('a route as `ip route show` gets it', (t) => {
+  const body = hex(`02 18 00 00 fe 03 00 01 00000000
+    0800 0f00 fe000000
+    0800 0100 c0000200
+    0800 0600 32000000
+    1400 0800 0800 0200 14050000 0800 0800 b0040000
+    0800 0500 0a010001
+    0800 0400 02000000`);
+  const route = decodeRoute({ type: 24, flags: 2, sequence: 1, body });
+  t.is(String(route?.dst), '192.0.2.0/24');
+  t.is(String(route?.gw), '10.1.0.1');
+  t.like(route, { oif: 2, priority: 50, mtuBytes: 1300, advmssBytes: 1200, table: 254 });
 });
