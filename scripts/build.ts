@@ -25,22 +25,21 @@ const WORK = mkdtempSync(join(ROOT, 'dist', 'work-'));
 const BIN = join(ROOT, 'dist', 'bin');
 const NAMES = [...PLUGIN_NAMES, ...COMMAND_NAMES, 'cni-suite'];
 
-/** Modules that most calls do not need. */
-const LAZY = /^(execa|#plugins\/[^/]+\/main\.ts|#cmd\/cnitool\/main\.ts)$/;
+/** The library that most calls do not need, and whose evaluation takes longer than all of ours. */
+const LAZY = 'execa';
 
-/** Replaces the import of such a module by getters that load it when one of its exports is touched. */
-const lazyModules: Plugin = {
-  name: 'lazy-modules',
+/** Replaces its import by getters that load it when one of its exports is touched. */
+const lazyModule: Plugin = {
+  name: 'lazy-module',
   setup(bundler) {
-    bundler.onResolve({ filter: LAZY }, ({ path }) => ({ path, namespace: 'lazy' }));
-    bundler.onLoad({ filter: /.*/, namespace: 'lazy' }, async ({ path }) => {
-      const file = path.startsWith('#')
-        ? join(ROOT, path.slice(1))
-        : fileURLToPath(import.meta.resolve(path));
-      const names = Object.keys((await import(file)) as object);
-      const getters = names.map(
-        (name) => `get ${name}() { return require(${JSON.stringify(file)}).${name}; }`,
-      );
+    const file = JSON.stringify(fileURLToPath(import.meta.resolve(LAZY)));
+    bundler.onResolve({ filter: new RegExp(`^${LAZY}$`) }, ({ path }) => ({
+      path,
+      namespace: 'lazy',
+    }));
+    bundler.onLoad({ filter: /.*/, namespace: 'lazy' }, async () => {
+      const names = Object.keys(await import(LAZY));
+      const getters = names.map((name) => `get ${name}() { return require(${file}).${name}; }`);
       return { contents: `module.exports = { ${getters.join(', ')} };`, resolveDir: ROOT };
     });
   },
@@ -76,7 +75,7 @@ async function bundle(): Promise<string> {
     target: 'node26',
     minify: true,
     legalComments: 'none',
-    plugins: [lazyModules],
+    plugins: [lazyModule],
   });
   return outfile;
 }
