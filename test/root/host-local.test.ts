@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import test from 'ava';
 import { hostLocalConfig, ipam } from '#test/configs.ts';
-import { TestNode } from '#test/node.ts';
+import { ownProgram, TestNode } from '#test/node.ts';
 
 const isReservation = (name: string): boolean => !name.startsWith('.');
 
@@ -208,4 +208,32 @@ test('one address a family in results that have room for no more', async (t) => 
     await adder(node, config)('a'),
     'CNI version 0.2.0 does not support more than 1 address per family',
   );
+});
+
+test('no call reads every reservation: as many files are opened with 200 held as with 5', async (t) => {
+  await using node = await TestNode.create();
+  const config = hostLocalConfig(node, ['10.1.0.0/16']);
+  const [file = '', ...args] = ownProgram('host-local');
+  const trace = node.path('trace');
+  const traced = `exec strace -f -o ${trace} -e trace=openat,open ${[file, ...args].join(' ')}`;
+  node.writeFile('traced', `#!/bin/sh\n${traced}\n`);
+  await node.run('chmod', ['+x', node.path('traced')]);
+  const opened = async (command: string) => {
+    await node.succeed(t, command, {
+      plugin: node.path('traced'),
+      config,
+      containerID: 'probe',
+      netns: '/x',
+    });
+    return readFileSync(trace, 'utf8')
+      .split('\n')
+      .filter((line) => line.includes('/networks/')).length;
+  };
+  const fill = async (from: number, to: number) => {
+    for (let index = from; index < to; index += 1) await adder(node, config)(`c${index}`);
+  };
+  await fill(0, 5);
+  const few = [await opened('ADD'), await opened('DEL')];
+  await fill(5, 200);
+  t.deepEqual([await opened('ADD'), await opened('DEL')], few);
 });
