@@ -23,6 +23,12 @@ const DELEGATE_LIMIT_MS = 100_000;
 const BUSY_LIMIT_MS = 5_000;
 const BUSY_RETRY_MS = 100;
 
+/** How many plugins are delegating at the moment, in the environment: it reaches other executables too. */
+const DEPTH = 'CNI_SUITE_DEPTH';
+
+/** A meta-plugin, one that makes interfaces, IPAM: more than twice that is a configuration that calls itself. */
+const DEPTH_LIMIT = 8;
+
 /** What a delegate is run with. */
 export interface DelegateCall {
   readonly env: Environment;
@@ -76,7 +82,15 @@ function ignoreErrors(body: () => void): void {
 }
 
 function run(found: Found, call: DelegateCall, command: Command): string {
-  const env = { ...call.env, CNI_COMMAND: command };
+  const depth = Number(call.env[DEPTH] ?? 0) + 1;
+  if (depth > DEPTH_LIMIT) {
+    throw new CniError(
+      CODE.INVALID_CONFIG,
+      'Plugins delegate to each other in a circle',
+      'see "type" and "ipam.type"',
+    );
+  }
+  const env = { ...call.env, CNI_COMMAND: command, [DEPTH]: String(depth) };
   if (found.builtin === undefined) return execute(found.path, { ...call, env });
   const { input, builtins } = call;
   return invoke(found.builtin, { env, builtins, readInput: () => input });

@@ -129,7 +129,7 @@ function ensureAddress(
   const present = listAddresses(host, link).map(({ prefix }) => prefix);
   if (present.some((prefix) => prefix.equals(gateway))) return;
   const foreign = present.filter((prefix) => isInTheWay(prefix, gateway));
-  if (foreign.length > 0 && !force) refuseUsedAddress(host, link, bridge, foreign, gateway);
+  if (foreign.length > 0 && !force) requireUnusedAddress(host, link, bridge, foreign, gateway);
   for (const prefix of foreign) deleteAddress(host, link, prefix);
   try {
     addAddress(host, link, gateway, { noDad: true });
@@ -146,8 +146,8 @@ function isInTheWay(prefix: Prefix, gateway: Prefix): boolean {
   return gateway.family === 4 || prefix.overlaps(gateway);
 }
 
-/** An address of a former subnet goes if no container is left that could use it. @throws CniError otherwise */
-function refuseUsedAddress(
+/** An address of a former subnet may go if no container is left that could use it. @throws CniError otherwise */
+function requireUnusedAddress(
   host: Netlink,
   link: Link,
   bridge: Link,

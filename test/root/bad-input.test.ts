@@ -1,51 +1,8 @@
 /** Bad input: always one JSON error with the right code, exit 1, no stack trace, nothing made or changed. */
 import test from 'ava';
-import { bridgeConfig, flannelConfig, hostLocalConfig, ipam, SUBNET_ENV } from '#test/configs.ts';
-import { type CallOptions, TestNode } from '#test/node.ts';
-
-interface BadCall {
-  readonly code: number;
-  readonly message: RegExp;
-  readonly command?: string;
-  /** Changes to a call that would succeed. */
-  readonly call?: Partial<CallOptions> | ((node: TestNode) => Partial<CallOptions>);
-}
-
-const refuses = test.macro(
-  async (t, plugin: string, { code, message, command = 'ADD', call = {} }: BadCall) => {
-    await using node = await TestNode.create();
-    node.writeFile('subnet.env', SUBNET_ENV);
-    const netns = await node.addPod('a');
-    const configs = {
-      flannel: flannelConfig(node),
-      bridge: bridgeConfig(node),
-      'host-local': hostLocalConfig(node, ['10.1.0.0/24']),
-    };
-    const config = configs[plugin as keyof typeof configs];
-    const changes = typeof call === 'function' ? call(node) : call;
-    const answer = await node.call(command, { plugin, config, netns, ...changes });
-    t.is(answer.exitCode, 1, answer.stdout);
-    t.is(answer.json?.code, code, answer.stdout);
-    t.regex(`${answer.json.msg} | ${answer.json.details ?? ''}`, message);
-    t.notRegex(answer.stdout + answer.stderr, /\n\s+at |Error:|undefined/);
-    t.deepEqual(await node.links(), []);
-    t.is(await node.rules(), '');
-    t.deepEqual(await node.ip('link show eth0', netns).catch(() => []), []);
-    t.deepEqual(
-      node.files('.').filter((name) => name !== 'subnet.env' && !name.startsWith('empty')),
-      [],
-    );
-  },
-);
-
-const config = (change: (node: TestNode) => unknown) => (node: TestNode) => {
-  const changed = change(node);
-  return { config: typeof changed === 'string' ? changed : (changed as object) };
-};
-
-const bridgeWith = (more: Record<string, unknown>) => config((node) => bridgeConfig(node, more));
-const rangesWith = (...ranges: unknown[]) =>
-  config((node) => ({ ...hostLocalConfig(node, []), ipam: { ...ipam(node, []), ranges } }));
+import { flannelConfig } from '#test/configs.ts';
+import { TestNode } from '#test/node.ts';
+import { type BadCall, bridgeWith, config, refuses } from './refuses.ts';
 
 for (const plugin of ['flannel', 'bridge', 'host-local']) {
   const cases: Record<string, BadCall> = {
@@ -219,65 +176,15 @@ test('bridge: CNI_ARGS with an unknown key', refuses, 'bridge', {
   message: /ARGS: unknown args \["FOO"\]/,
   call: { args: 'FOO=1' },
 });
+test('bridge: an IPAM plugin that is bridge', refuses, 'bridge', {
+  code: 7,
+  message: /Plugins delegate to each other in a circle/,
+  call: bridgeWith({ ipam: { type: 'bridge' } }),
+});
 test('bridge: an IPAM plugin that is not installed', refuses, 'bridge', {
   code: 999,
   message: /failed to find plugin "frob"/,
   call: bridgeWith({ ipam: { type: 'frob' } }),
-});
-
-test('host-local: a subnet with host bits', refuses, 'host-local', {
-  code: 7,
-  message:
-    /invalid range set 0: Network has host bits set. For a subnet mask of length 24 the network address is 10\.1\.0\.0/,
-  call: rangesWith([{ subnet: '10.1.0.7/24' }]),
-});
-test('host-local: a /31', refuses, 'host-local', {
-  code: 7,
-  message: /Network 10\.1\.0\.0\/31 too small to allocate from/,
-  call: rangesWith([{ subnet: '10.1.0.0/31' }]),
-});
-test('host-local: a start outside the subnet', refuses, 'host-local', {
-  code: 7,
-  message: /RangeStart 10\.2\.0\.1 not in network 10\.1\.0\.0\/24/,
-  call: rangesWith([{ subnet: '10.1.0.0/24', rangeStart: '10.2.0.1' }]),
-});
-test('host-local: mixed families', refuses, 'host-local', {
-  code: 7,
-  message: /mixed address families/,
-  call: rangesWith([{ subnet: '10.1.0.0/24' }, { subnet: 'fd00::/64' }]),
-});
-test('host-local: overlapping sets', refuses, 'host-local', {
-  code: 7,
-  message: /range set 0 overlaps with 1/,
-  call: rangesWith([{ subnet: '10.1.0.0/24' }], [{ subnet: '10.1.0.0/25' }]),
-});
-test('host-local: an empty set', refuses, 'host-local', {
-  code: 7,
-  message: /empty range set/,
-  call: rangesWith([]),
-});
-test('host-local: no ranges', refuses, 'host-local', {
-  code: 7,
-  message: /no IP ranges specified/,
-  call: rangesWith(),
-});
-test('host-local: no ipam', refuses, 'host-local', {
-  code: 7,
-  message: /IPAM config missing 'ipam' key/,
-  call: { config: { cniVersion: '1.0.0', name: 'x' } },
-});
-test('host-local: a subnet that is none', refuses, 'host-local', {
-  code: 7,
-  message: /"ipam\.ranges\[0\]\[0\]\.subnet" "10\.1\.0\.0\/33" is not a CIDR prefix/,
-  call: rangesWith([{ subnet: '10.1.0.0/33' }]),
-});
-test('host-local: a missing resolvConf', refuses, 'host-local', {
-  code: 5,
-  message: /open .*none: no such file or directory/,
-  call: config((node) => ({
-    ...hostLocalConfig(node, []),
-    ipam: { ...ipam(node, ['10.1.0.0/24']), resolvConf: node.path('none') },
-  })),
 });
 
 test('input without end is refused', async (t) => {

@@ -1,0 +1,54 @@
+/** What tests of bad input share. */
+import test from 'ava';
+import { bridgeConfig, flannelConfig, hostLocalConfig, ipam, SUBNET_ENV } from '#test/configs.ts';
+import { type CallOptions, TestNode } from '#test/node.ts';
+
+/** A call that must be refused: by which code, with which words in message or details. */
+export interface BadCall {
+  readonly code: number;
+  readonly message: RegExp;
+  readonly command?: string;
+  /** Changes to a call that would succeed. */
+  readonly call?: Partial<CallOptions> | ((node: TestNode) => Partial<CallOptions>);
+}
+
+/** The call is answered by one JSON error, exit 1; nothing is made or changed. */
+export const refuses = test.macro(
+  async (t, plugin: string, { code, message, command = 'ADD', call = {} }: BadCall) => {
+    await using node = await TestNode.create();
+    node.writeFile('subnet.env', SUBNET_ENV);
+    const netns = await node.addPod('a');
+    const configs = {
+      flannel: flannelConfig(node),
+      bridge: bridgeConfig(node),
+      'host-local': hostLocalConfig(node, ['10.1.0.0/24']),
+    };
+    const config = configs[plugin as keyof typeof configs];
+    const changes = typeof call === 'function' ? call(node) : call;
+    const answer = await node.call(command, { plugin, config, netns, ...changes });
+    t.is(answer.exitCode, 1, answer.stdout);
+    t.is(answer.json?.code, code, answer.stdout);
+    t.regex(`${answer.json.msg} | ${answer.json.details ?? ''}`, message);
+    t.notRegex(answer.stdout + answer.stderr, /\n\s+at |Error:|undefined/);
+    t.deepEqual(await node.links(), []);
+    t.is(await node.rules(), '');
+    t.deepEqual(await node.ip('link show eth0', netns).catch(() => []), []);
+    t.deepEqual(
+      node.files('.').filter((name) => name !== 'subnet.env' && !name.startsWith('empty')),
+      [],
+    );
+  },
+);
+
+/** Changes the configuration of a call. */
+export const config = (change: (node: TestNode) => unknown) => (node: TestNode) => {
+  const changed = change(node);
+  return { config: typeof changed === 'string' ? changed : (changed as object) };
+};
+
+/** bridge with further keys. */
+export const bridgeWith = (more: Record<string, unknown>) =>
+  config((node) => bridgeConfig(node, more));
+/** host-local with these range sets. */
+export const rangesWith = (...ranges: unknown[]) =>
+  config((node) => ({ ...hostLocalConfig(node, []), ipam: { ...ipam(node, []), ranges } }));
