@@ -62,7 +62,8 @@ async function main([name, ...args]) {
     console.error(`bootstrap: the pinned Node exists for linux x64 and linux arm64, not ${here}`);
     return 1;
   }
-  return run(PINNED_NODE, [script, ...args]);
+  // The scripts look at the plugins, which use node:ffi: nothing that a newcomer need worry about.
+  return run(PINNED_NODE, ['--disable-warning=ExperimentalWarning', script, ...args]);
 }
 
 try {

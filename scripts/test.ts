@@ -1,44 +1,53 @@
 /**
- * Everything that must hold: the checks, the build, and all tests with the packed executables. Installs what they need on
- * Debian. Further arguments go to AVA. The last line counts: "N passed, N failed".
+ * Everything that must hold: the checks, the build, and all tests with the packed executables, in namespaces that go with
+ * the program, however it ends. Installs what they need on Debian. Further arguments go to AVA. The last line counts:
+ * "N passed, N failed".
  */
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { run } from './demo/command.ts';
+import { DemoFailure } from './demo/failure.ts';
+import { enterWorld, runInWorld } from './demo/world.ts';
 import { ensureBuilt, ensureTools, NotPrepared } from './prepare.ts';
 
 const ROOT = join(import.meta.dirname, '..');
+const INSIDE = '--inside';
 
 /** Commands that the tests call, and the Debian packages that have them. */
 const TOOLS = {
   ip: 'iproute2',
+  mount: 'mount',
   nft: 'nftables',
   iptables: 'iptables',
-  nsenter: 'util-linux',
+  unshare: 'util-linux',
   strip: 'binutils',
   strace: 'strace',
   '/usr/lib/cni/bridge': 'containernetworking-plugins',
 };
 
 async function main(args: readonly string[]): Promise<number> {
+  if (args[0] === INSIDE) {
+    enterWorld(args.at(-1) ?? '');
+    run('mount', ['-t', 'tmpfs', 'tmpfs', '/tmp']);
+    return ava(args.slice(1, -1));
+  }
   if (process.platform !== 'linux' || process.getuid?.() !== 0) {
     throw new NotPrepared('The tests make network namespaces: run them as root on Linux');
   }
   await ensureTools(TOOLS);
-  const checked = await npm(['run', 'check']);
+  const check = await execa('npm', ['run', 'check'], {
+    cwd: ROOT,
+    stdio: 'inherit',
+    reject: false,
+  });
   await ensureBuilt();
-  const tested = await ava(args);
-  console.log(`${tested.passed} passed, ${tested.failed + (checked ? 0 : 1)} failed`);
-  return checked && tested.failed === 0 ? 0 : 1;
+  const status = await runInWorld([import.meta.filename, INSIDE, ...args]);
+  if (check.failed) console.log('npm run check failed: what it says is above');
+  return check.failed ? 1 : status;
 }
 
-async function npm(args: string[]): Promise<boolean> {
-  const { failed } = await execa('npm', args, { cwd: ROOT, stdio: 'inherit', reject: false });
-  if (failed) console.log(`npm ${args.join(' ')} failed`);
-  return !failed;
-}
-
-/** Runs AVA with its own report on the terminal, and reads its counts. */
-async function ava(args: readonly string[]): Promise<{ passed: number; failed: number }> {
+/** Runs AVA with its own report on the terminal, then counts. @returns the exit status */
+async function ava(args: readonly string[]): Promise<number> {
   const { all, failed } = await execa('ava', args, {
     cwd: ROOT,
     preferLocal: true,
@@ -52,7 +61,9 @@ async function ava(args: readonly string[]): Promise<{ passed: number; failed: n
   const passed = all.match(/^\s*✔ /gm)?.length ?? 0;
   const counted = count(all, /(\d+) tests? failed/) + count(all, /(\d+) uncaught exceptions?/);
   // A run that AVA could not even begin, or that it broke off, counts as a failure too.
-  return { passed, failed: failed && counted === 0 ? 1 : counted };
+  const failures = failed && counted === 0 ? 1 : counted;
+  console.log(`${passed} passed, ${failures} failed`);
+  return failures === 0 ? 0 : 1;
 }
 
 const count = (text: string, pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? 0);
@@ -60,7 +71,7 @@ const count = (text: string, pattern: RegExp): number => Number(pattern.exec(tex
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof NotPrepared)) throw error;
+  if (!(error instanceof DemoFailure || error instanceof NotPrepared)) throw error;
   console.error(error.message);
   process.exitCode = 1;
 }

@@ -14,15 +14,17 @@ import { COMMAND_NAMES, PLUGIN_NAMES } from './programs.ts';
 
 const MODE = 0o755;
 
+/** What can be named. */
+const NAMES: readonly string[] = [...PLUGIN_NAMES, ...COMMAND_NAMES, 'cni-suite'];
+
 /**
  * Puts plugins into a folder, all of them if none is named. A kubelet that executes the old ones is not disturbed; whatever
  * fails, every name stands for a whole file. @returns the paths. @throws Error that names folder and reason
  */
 export function install(folder: string, names: readonly string[]): string[] {
-  const unknown = names.filter((name) => ![...PLUGIN_NAMES, ...COMMAND_NAMES].includes(name));
+  const unknown = names.filter((name) => !NAMES.includes(name));
   if (unknown.length > 0) {
-    const known = [...PLUGIN_NAMES, ...COMMAND_NAMES].join(', ');
-    throw new Error(`Cannot install "${unknown.join('", "')}": there is only ${known}`);
+    throw new Error(`Cannot install "${unknown.join('", "')}": there is only ${NAMES.join(', ')}`);
   }
   if (!isFolder(folder))
     throw new Error(`Cannot install into "${folder}": it is not a folder; make it first`);

@@ -1,7 +1,7 @@
 /** cni-suite itself: tells what is in the executable, and installs it. */
-import { toCniError } from '#lib/cni/error.ts';
-import { SPEC_VERSIONS } from '#lib/cni/version.ts';
-import { log, setExitStatus, writeStdout } from '#lib/sys/process.ts';
+import { CniError, CODE, toCniError } from '#lib/cni/error.ts';
+import { NEWEST_VERSION, SPEC_VERSIONS } from '#lib/cni/version.ts';
+import { environment, log, programName, setExitStatus, writeStdout } from '#lib/sys/process.ts';
 import { install } from './install.ts';
 import { COMMAND_NAMES, PLUGIN_NAMES } from './programs.ts';
 import { RELEASE } from './release.ts';
@@ -20,7 +20,7 @@ A container runtime calls the plugins by their names; see https://www.cni.dev/do
 export function runSuite(command: string, args: readonly string[]): void {
   try {
     if (command === 'list') writeStdout(`${[...PLUGIN_NAMES, ...COMMAND_NAMES].join('\n')}\n`);
-    else if (command === 'version')
+    else if (['version', '--version'].includes(command))
       writeStdout(`cni-suite ${RELEASE}\nCNI ${SPEC_VERSIONS.join(', ')}\n`);
     else if (command === 'install') installPlugins(args);
     else if (['help', '--help', '-h'].includes(command)) writeStdout(USAGE);
@@ -40,6 +40,17 @@ function installPlugins([folder, ...names]: readonly string[]): void {
 }
 
 function refuse(command: string): void {
+  if (environment()['CNI_COMMAND']) {
+    // A runtime is calling: whatever the name, it wants the specification's error.
+    const error = new CniError(
+      CODE.INTERNAL,
+      `There is no plugin "${programName()}" in this executable`,
+      `it has ${PLUGIN_NAMES.join(', ')}`,
+    );
+    writeStdout(error.toJson(NEWEST_VERSION));
+    setExitStatus(1);
+    return;
+  }
   log(
     command === '' ? USAGE : `cni-suite: there is no program or command "${command}"\n\n${USAGE}`,
   );

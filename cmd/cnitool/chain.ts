@@ -3,6 +3,7 @@ import { cleanUp, CniError, CODE, step } from '#lib/cni/error.ts';
 import { isName } from '#lib/cni/environment.ts';
 import { parseResultOfAnyVersion, type Result } from '#lib/cni/result.ts';
 import { isAtLeast, isSpecVersion, SPEC_VERSIONS, type SpecVersion } from '#lib/cni/version.ts';
+import { log } from '#lib/sys/process.ts';
 import type { RuntimeAttachment } from './attachment.ts';
 import { deleteResult, listCache, loadResult, resultJson, saveResult } from './cache.ts';
 import type { Json } from './config.ts';
@@ -116,7 +117,12 @@ function deleteStale(host: Host, network: Network, attachment: RuntimeAttachment
 
 /** STATUS: stops at the first plugin that is not ready; before 1.1.0 there is nothing to ask. @throws CniError with its code */
 export function checkStatus(host: Host, network: Network): void {
-  if (!isAtLeast(usableVersion(network), '1.1.0')) return;
+  if (!isAtLeast(usableVersion(network), '1.1.0')) {
+    log(
+      `cnitool: nothing was asked: STATUS needs cniVersion 1.1.0, "${network.file}" has ${network.cniVersion}`,
+    );
+    return;
+  }
   for (const plugin of network.plugins) runCommand(host, plugin, 'STATUS', { network });
 }
 

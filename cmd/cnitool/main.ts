@@ -84,7 +84,7 @@ function report(error: unknown, args: readonly string[]): void {
   const errors: unknown[] = error instanceof AggregateError ? error.errors : [error];
   for (const one of errors) {
     const { message, details } = toCniError(one);
-    log(`cnitool: ${message}${details === '' ? '' : `; ${details}`}`);
+    log(`cnitool: ${message.replace(/\.$/, '')}${details === '' ? '' : `; ${details}`}`);
   }
   if (error instanceof AddIncomplete) log(`cnitool: ${advice(args)}`);
 }

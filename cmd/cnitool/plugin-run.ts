@@ -66,7 +66,7 @@ function failure(plugin: PluginEntry, command: keyof typeof VERBS, error: unknow
   const { message, details, code } = toCniError(error);
   const name = plugin.name === '' ? '' : ` name="${plugin.name}"`;
   const subject = `plugin type="${plugin.type}"${name} failed (${VERBS[command]})`;
-  const words = [message, details].filter((text) => text !== '').join('; ');
+  const words = [message.replace(/\.$/, ''), details].filter((text) => text !== '').join('; ');
   return new CniError(code, `${subject}: ${words} (code ${code})`, '', { cause: error });
 }
 

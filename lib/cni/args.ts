@@ -15,7 +15,10 @@ export function parseArgs<K extends string>(
   pairs.delete('IgnoreUnknown');
   const unknown = [...pairs.keys()].filter((key) => !known.includes(key as K));
   if (unknown.length > 0 && !ignoreUnknown) {
-    throw invalid(`ARGS: unknown args ["${unknown.join('" "')}"]`);
+    throw invalid(
+      `ARGS: unknown args ["${unknown.join('" "')}"]`,
+      '; "IgnoreUnknown=1" in front lets them pass',
+    );
   }
   return Object.fromEntries(
     known.flatMap((key) => {
@@ -38,5 +41,9 @@ function parseBoolean(text: string | undefined): boolean {
   throw invalid(`ARGS: IgnoreUnknown must be true or false, not "${text}"`);
 }
 
-const invalid = (message: string) =>
-  new CniError(CODE.INVALID_ENVIRONMENT, message, 'from the environment variable CNI_ARGS');
+const invalid = (message: string, advice = '') =>
+  new CniError(
+    CODE.INVALID_ENVIRONMENT,
+    message,
+    `from the environment variable CNI_ARGS${advice}`,
+  );

@@ -5,6 +5,7 @@ import {
   ChildError,
   type ChildResult,
   type Environment,
+  executableFault,
   log,
   OWN_EXECUTABLE,
   runChild,
@@ -132,6 +133,14 @@ const notFound = (message: string, details = ''): PluginNotFound =>
 
 /** Runs the plugin's executable. @throws CniError */
 function execute(path: string, { env, input }: DelegateCall): string {
+  const fault = executableFault(path);
+  if (fault !== undefined) {
+    throw new CniError(
+      CODE.INTERNAL,
+      `Cannot run "${path}": exec format error: ${fault}`,
+      'install the plugin again',
+    );
+  }
   const result = poll(() => tryExecute(path, env, input), {
     everyMs: BUSY_RETRY_MS,
     limitMs: BUSY_LIMIT_MS,
@@ -188,7 +197,7 @@ function tryJson(text: string): unknown {
 
 /** The result that a delegate printed; null stands for an empty one. @throws CniError DECODING_FAILURE */
 function parseOutput(text: string, type: string): Record<string, unknown> {
-  const json = text.trim() === '' ? {} : tryJson(text);
+  const json = tryJson(text);
   if (json === null) return {};
   if (!isRecord(json)) {
     throw new CniError(

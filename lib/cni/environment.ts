@@ -77,5 +77,16 @@ export function validateIfName(value: string): void {
   }
 }
 
+/** Whether a text can be an interface's name. */
+export function isIfName(value: string): boolean {
+  try {
+    validateIfName(value);
+    return true;
+  } catch (error) {
+    if (error instanceof CniError) return false;
+    throw error;
+  }
+}
+
 const invalid = (message: string, details = ''): CniError =>
   new CniError(CODE.INVALID_ENVIRONMENT, message, details);

@@ -40,14 +40,20 @@ export function isSysError(error: unknown, ...codes: string[]): error is SysErro
   return error instanceof SysError && (codes.length === 0 || codes.includes(error.code));
 }
 
-/** Runs a node:fs call; its errors come out as SysError. */
-export function sys<T>(body: () => T): T {
+/** Runs a node:fs call; its errors come out as SysError, with this path if they name none. */
+export function sys<T>(body: () => T, path?: string): T {
   try {
     return body();
   } catch (error) {
     if (error instanceof Error && 'syscall' in error && 'errno' in error) {
-      const { syscall, errno, path } = error as NodeJS.ErrnoException;
-      throw SysError.fromErrno(String(syscall), Math.abs(Number(errno)), path);
+      const {
+        syscall,
+        errno,
+        path: from = path,
+        dest,
+      } = error as NodeJS.ErrnoException & { dest?: string };
+      const place = dest === undefined ? from : `${from} -> ${dest}`;
+      throw SysError.fromErrno(String(syscall), Math.abs(Number(errno)), place);
     }
     throw error;
   }

@@ -26,7 +26,7 @@ export function openFile(path: string): FileDescriptor {
 
 /** The text of a file. @throws SysError */
 export function readText(path: string): string {
-  return sys(() => fs.readFileSync(path, 'utf8'));
+  return sys(() => fs.readFileSync(path, 'utf8'), path);
 }
 
 /** The text of a file, or undefined if there is none. @throws SysError for other failures */
@@ -110,6 +110,15 @@ export function temporaryName(path: string): string {
   return join(dirname(path), `.tmp-${Buffer.from(random(8)).toString('hex')}`);
 }
 
+/** Removes a file of this process's own, on the way out of a failure that is what the caller must hear of. */
+export function discardFile(path: string): void {
+  try {
+    deleteFile(path);
+  } catch (error) {
+    if (!isSysError(error)) throw error;
+  }
+}
+
 /** Writes a file so that it appears whole, mode 0600, in place of any that was there. @throws SysError */
 export function replaceFile(path: string, content: string): void {
   const temporary = temporaryName(path);
@@ -117,7 +126,7 @@ export function replaceFile(path: string, content: string): void {
     createFile(temporary, content);
     sys(() => fs.renameSync(temporary, path));
   } catch (error) {
-    deleteFile(temporary);
+    discardFile(temporary);
     throw error;
   }
 }

@@ -68,6 +68,40 @@ export function runChild(
   };
 }
 
+/** The ELF header's e_machine, and what else a file may begin with that the kernel can execute. */
+const ELF_MAGIC = '\x7fELF';
+const SCRIPT_MAGIC = '#!';
+const E_MACHINE_OFFSET = 18;
+
+/**
+ * Why a file can't be a program of this machine; undefined if it may be one. Without this, what the kernel refuses (an
+ * empty file, one cut short, one for another processor) would be run as a shell script, and may even succeed. @throws SysError
+ */
+export function executableFault(path: string): string | undefined {
+  const start = readStart(path);
+  if (start.length === 0) return 'the file is empty';
+  const text = start.toString('latin1');
+  if (text.startsWith(SCRIPT_MAGIC)) return undefined;
+  if (!text.startsWith(ELF_MAGIC)) return 'it is neither an executable nor a script';
+  if (machine(start) !== machine(readStart(OWN_EXECUTABLE))) return 'it is for another processor';
+  return undefined;
+}
+
+const machine = (start: Buffer): string =>
+  start.toString('latin1', E_MACHINE_OFFSET, E_MACHINE_OFFSET + 2);
+
+function readStart(path: string): Buffer {
+  const buffer = Buffer.alloc(E_MACHINE_OFFSET + 2);
+  return sys(() => {
+    const fd = fs.openSync(path, 'r');
+    try {
+      return buffer.subarray(0, fs.readSync(fd, buffer));
+    } finally {
+      fs.closeSync(fd);
+    }
+  }, path);
+}
+
 /** The environment of this process. */
 export const environment = (): Environment => process.env;
 

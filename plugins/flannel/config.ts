@@ -1,5 +1,6 @@
 /** The keys that flannel reads. `delegate` and `ipam` are raw material for the delegate's configuration. */
 import * as z from 'zod/mini';
+import { isIfName } from '#lib/cni/environment.ts';
 import { RouteConfig } from '#lib/cni/result.ts';
 import { object, optional } from '#lib/cni/schema.ts';
 
@@ -45,8 +46,10 @@ export const delegateType = ({ delegate }: FlannelConfig): string =>
 const textOr = (value: unknown, fallback: string): string =>
   typeof value === 'string' ? value : fallback;
 
-/** The bridge that the delegate uses; undefined if it is no bridge. */
+/** The bridge that the delegate uses; undefined if it uses none. */
 export function delegateBridge(config: FlannelConfig): string | undefined {
   if (delegateType(config) !== DEFAULT_DELEGATE) return undefined;
-  return textOr(config.delegate['bridge'], DEFAULT_BRIDGE);
+  const name = textOr(config.delegate['bridge'], DEFAULT_BRIDGE);
+  // A name that no interface can have is the delegate's to refuse.
+  return isIfName(name) ? name : undefined;
 }

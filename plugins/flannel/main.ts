@@ -30,8 +30,7 @@ export const flannel = definePlugin({
     const text = encodeConfig(delegateConfig(call, env));
     using undo = new DisposableStack();
     // Before the delegate is run: whatever becomes of this process, DEL knows whom to ask.
-    saveConfig(config.dataDir, attachment, text);
-    undo.defer(() => deleteConfig(config.dataDir, attachment));
+    saveConfig(config.dataDir, attachment, text, undo);
     const result = delegateAdd(call, delegateType(config), Buffer.from(text));
     undo.move();
     return result;

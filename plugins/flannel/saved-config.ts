@@ -28,10 +28,23 @@ const ownPath = (dataDir: string, { containerID, ifName }: AttachmentKey): strin
 const sharedPath = (dataDir: string, { containerID }: AttachmentKey): string =>
   join(dataDir, containerID);
 
-/** Saves a configuration, whole or not at all. @throws SysError */
-export function saveConfig(dataDir: string, key: AttachmentKey, text: string): void {
-  const [own, shared] = [ownPath(dataDir, key), sharedPath(dataDir, key)];
+/** Saves a configuration, whole or not at all; `undo` brings back what was saved before. @throws SysError */
+export function saveConfig(
+  dataDir: string,
+  key: AttachmentKey,
+  text: string,
+  undo: DisposableStack,
+): void {
+  const before = readTextIfAny(ownPath(dataDir, key));
+  undo.defer(() =>
+    before === undefined ? deleteConfig(dataDir, key) : writeConfig(dataDir, key, before),
+  );
   ensureFolder(dataDir, FOLDER_MODE);
+  writeConfig(dataDir, key, text);
+}
+
+function writeConfig(dataDir: string, key: AttachmentKey, text: string): void {
+  const [own, shared] = [ownPath(dataDir, key), sharedPath(dataDir, key)];
   if (isSameFile(own, shared)) deleteFile(shared);
   replaceFile(own, text);
   linkFile(own, shared);

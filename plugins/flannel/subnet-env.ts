@@ -18,6 +18,8 @@ export interface SubnetEnv {
 const WAIT_LIMIT_MS = 3_000;
 const WAIT_POLL_MS = 50;
 
+/** What IPv4 asks of a link, and its longest packet. */
+const MTU_MIN = 68;
 const MTU_MAX = 65_535;
 
 /** The keys, each with what it is missed as if it is not there. */
@@ -46,7 +48,7 @@ export function loadSubnetEnv(path: string): SubnetEnv {
     throw new CniError(
       CODE.TRY_AGAIN_LATER,
       `failed to load flannel 'subnet.env' file: ${message}. Check the flannel pod log for this node.`,
-      details || advice(path),
+      details || adviceFor(path),
       { cause: error },
     );
   }
@@ -63,9 +65,9 @@ export function loadSubnetEnvIfAny(path: string): SubnetEnv | undefined {
   }
 }
 
-function advice(path: string): string {
+function adviceFor(path: string): string {
   if (statIfAny(dirname(path)) === undefined) {
-    return `the folder "${dirname(path)}" does not exist: flanneld has not run since this node booted`;
+    return `the folder "${dirname(path)}" does not exist: flanneld has not run since this node booted (journalctl -u flanneld), or "subnetFile" is wrong`;
   }
   if (statIfAny(path) === undefined) {
     return `flanneld has not got a subnet for this node yet: does the node have a podCIDR, does flanneld reach its store?`;
@@ -83,14 +85,16 @@ export function parseSubnetEnv(text: string, path: string): SubnetEnv {
     if (equals === '') throw invalid(`"${path}" line ${index + 1}: "${line.trim()}" has no "="`);
     values.set(key, unquote(value.trim()));
   }
-  refuseMissing(values, path);
+  refuseMissing(values, text, path);
   const prefixes = (key: Key, family: Family) =>
     parsePrefixes(values.get(key), family, `"${path}": ${key}`);
   const subnets = [prefixes('FLANNEL_SUBNET', 4), prefixes('FLANNEL_IPV6_SUBNET', 6)];
   if (subnets.some((list) => list.length > 1))
     throw invalid(`"${path}": FLANNEL_SUBNET must be one subnet a family`);
+  const networks = [...prefixes('FLANNEL_NETWORK', 4), ...prefixes('FLANNEL_IPV6_NETWORK', 6)];
+  for (const subnet of subnets.flat()) refuseOutside(subnet, networks, path);
   return {
-    networks: [...prefixes('FLANNEL_NETWORK', 4), ...prefixes('FLANNEL_IPV6_NETWORK', 6)],
+    networks,
     subnets: subnets.flat(),
     mtuBytes: parseMtu(values.get('FLANNEL_MTU') ?? '', path),
     ipMasq: parseBoolean(values.get('FLANNEL_IPMASQ') ?? '', path),
@@ -102,7 +106,7 @@ const isKey = (key: string): key is Key => (KEYS as readonly string[]).includes(
 const unquote = (value: string): string => value.replace(/^(["'])(.*)\1$/s, '$2').trim();
 
 /** In the reference's words: either family will do, and a missing one is named by both keys. */
-function refuseMissing(values: ReadonlyMap<Key, string>, path: string): void {
+function refuseMissing(values: ReadonlyMap<Key, string>, text: string, path: string): void {
   const groups: readonly (readonly Key[])[] = [
     ['FLANNEL_NETWORK', 'FLANNEL_IPV6_NETWORK'],
     ['FLANNEL_SUBNET', 'FLANNEL_IPV6_SUBNET'],
@@ -110,7 +114,18 @@ function refuseMissing(values: ReadonlyMap<Key, string>, path: string): void {
     ['FLANNEL_IPMASQ'],
   ];
   const missing = groups.filter((keys) => keys.every((key) => !values.get(key))).flat();
-  if (missing.length > 0) throw invalid(`${path} is missing ${missing.join(', ')}`);
+  if (missing.length === 0) return;
+  const advice = text.includes('DOCKER_')
+    ? 'this is what mk-docker-opts.sh writes: let it write to another file (-d)'
+    : 'either family will do: the keys of IPv4 or those of IPv6';
+  throw invalid(`${path} is missing ${missing.join(', ')}`, advice);
+}
+
+/** Nobody routes to a subnet that is not the cluster's. */
+function refuseOutside(subnet: Prefix, networks: readonly Prefix[], path: string): void {
+  const own = networks.filter(({ family }) => family === subnet.family);
+  if (own.length === 0 || own.some((network) => network.contains(subnet.first))) return;
+  throw invalid(`"${path}": the subnet ${subnet} is not part of the network ${own.join(', ')}`);
 }
 
 function parsePrefixes(value: string | undefined, family: Family, where: string): Prefix[] {
@@ -136,8 +151,10 @@ function parsePrefix(text: string, where: string): Prefix {
 
 function parseMtu(text: string, path: string): number {
   const mtu = /^[0-9]+$/.test(text) ? Number(text) : 0;
-  if (mtu < 1 || mtu > MTU_MAX) {
-    throw invalid(`"${path}": FLANNEL_MTU must be a number from 1 to ${MTU_MAX}, not "${text}"`);
+  if (mtu < MTU_MIN || mtu > MTU_MAX) {
+    throw invalid(
+      `"${path}": FLANNEL_MTU must be a number from ${MTU_MIN} to ${MTU_MAX}, not "${text}"`,
+    );
   }
   return mtu;
 }
@@ -147,4 +164,5 @@ function parseBoolean(text: string, path: string): boolean {
   throw invalid(`"${path}": FLANNEL_IPMASQ must be "true" or "false", not "${text}"`);
 }
 
-const invalid = (message: string): CniError => new CniError(CODE.TRY_AGAIN_LATER, message);
+const invalid = (message: string, details = ''): CniError =>
+  new CniError(CODE.TRY_AGAIN_LATER, message, details);

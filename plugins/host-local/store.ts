@@ -11,6 +11,7 @@ import { sameAttachment } from '#lib/cni/attachment.ts';
 import {
   createFile,
   deleteFile,
+  discardFile,
   ensureFolder,
   linkFile,
   listFolder,
@@ -86,7 +87,7 @@ export class Store implements Disposable {
         createFile(temporary, encodeHolder(holder));
         if (!linkFile(temporary, path)) return false;
       } finally {
-        deleteFile(temporary);
+        discardFile(temporary);
       }
       this.#note(holder, [...this.#noted(holder), address]);
       return true;

@@ -40,7 +40,7 @@ export async function runInWorld(args: readonly string[]): Promise<number> {
   }
   const { exitCode } = await world;
   if (interrupted === undefined) return exitCode ?? 1;
-  console.error('\ndemo: interrupted; its namespaces, files and processes are gone');
+  console.error('\nInterrupted; its namespaces, files and processes are gone');
   return 128 + constants.signals[interrupted];
 }
 
@@ -50,7 +50,7 @@ function refuseWithoutNamespaces(): void {
   if (!probe.failed) return;
   const reason = probe.stderr.trim() || probe.shortMessage;
   throw new DemoFailure(
-    `the demo needs network, mount and PID namespaces, which this machine refuses: ${reason}`,
+    `network, mount and PID namespaces are needed, which this machine refuses: ${reason}`,
   );
 }
 

@@ -129,3 +129,30 @@ test('a folder and a dangling link of the name are passed over in CNI_PATH', asy
   );
   await node.succeed(t, 'ADD', { ...call, path });
 });
+
+for (const [what, content, fault] of [
+  ['an empty file', '', 'the file is empty'],
+  ['a file that is no program', 'hello', 'it is neither an executable nor a script'],
+  [
+    'a program for another processor',
+    `\x7fELF${'\0'.repeat(14)}\x7f\x7f`,
+    'it is for another processor',
+  ],
+] as const) {
+  test(`${what} in the place of a plugin is an error, not a success`, async (t) => {
+    await using node = await TestNode.create();
+    const { call } = await withIpam(node, 'exit 0');
+    node.writeFile('empty/fake', content);
+    const { json, exitCode } = await node.call('ADD', call);
+    t.is(exitCode, 1);
+    t.true(json.msg.endsWith(`/empty/fake": exec format error: ${fault}`), json.msg);
+    t.deepEqual(await node.links(), []);
+  });
+}
+
+test('an ADD that printed nothing is an error', async (t) => {
+  await using node = await TestNode.create();
+  const { call } = await withIpam(node, 'exit 0');
+  const { json } = await node.call('ADD', call);
+  t.regex(json.msg, /Cannot read the result of plugin "fake"/);
+});

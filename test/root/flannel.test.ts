@@ -75,6 +75,17 @@ test('two attachments of one container keep their configurations apart', async (
   t.deepEqual(node.files('flannel'), []);
 });
 
+test('a second ADD, which is refused, keeps what the first saved', async (t) => {
+  await using node = await TestNode.create();
+  node.writeFile('subnet.env', SUBNET_ENV);
+  const config = flannelConfig(node);
+  const netns = await node.addPod('a');
+  await node.succeed(t, 'ADD', { plugin: 'flannel', config, netns });
+  t.is((await node.call('ADD', { plugin: 'flannel', config, netns })).exitCode, 1);
+  t.deepEqual(node.files('flannel'), ['cid1', 'cid1:eth0']);
+  t.regex(await node.run('cat', [node.path('flannel/cid1')]), /"type":"bridge"/);
+});
+
 test('DEL works without subnet.env, with an empty and with a missing saved file', async (t) => {
   await using node = await TestNode.create();
   const config = flannelConfig(node);

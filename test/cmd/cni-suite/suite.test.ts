@@ -45,6 +45,17 @@ test('what there is not is said with the usage, exit 2', async (t) => {
   t.regex(stderr, /there is no program or command "frob"[^]*cni-suite install DIR/);
 });
 
+test('called by a runtime under a name that there is not, it answers as the specification says', async (t) => {
+  const [file = '', ...args] = ownProgram('frob');
+  const rest = BIN ? ['frob'] : args;
+  const { stdout, exitCode } = await execa(BIN ? join(BIN, 'cni-suite') : file, rest, {
+    reject: false,
+    env: { CNI_COMMAND: 'ADD' },
+  });
+  t.is(exitCode, 1);
+  t.regex((JSON.parse(stdout) as { msg: string }).msg, /There is no plugin/);
+});
+
 test('a plugin called without a command tells what it is, on standard error, exit 0', async (t) => {
   const { exitCode, stdout, stderr } = await suite('bridge');
   t.is(exitCode, 0);
@@ -118,7 +129,7 @@ test('install says what is wrong with its folder or names', async (t) => {
     join(path, 'none'),
   );
   await fails(
-    /Cannot install "frob": there is only flannel, bridge, host-local, cnitool/,
+    /Cannot install "frob": there is only flannel, bridge, host-local, cnitool, cni-suite/,
     path,
     'frob',
   );

@@ -45,6 +45,7 @@ test('add runs the plugins in order, each after the result of the one before, an
     'CNI_IFNAME=net1',
     'CNI_NETNS=/run/netns/pod',
     `CNI_PATH=${node.path('bin')}`,
+    'CNI_SUITE_DEPTH=1',
   ]);
   t.deepEqual(cacheFiles(node), [`blue-${CONTAINER}-net1`]);
   const entry = readFileSync(cachePath(node, `blue-${CONTAINER}-net1`), 'utf8');

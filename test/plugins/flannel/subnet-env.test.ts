@@ -58,7 +58,7 @@ test(
   'an MTU that is no number',
   refused,
   `${IPV4}FLANNEL_MTU=14x0\nFLANNEL_IPMASQ=true`,
-  /FLANNEL_MTU must be a number from 1 to 65535, not "14x0"/,
+  /FLANNEL_MTU must be a number from 68 to 65535, not "14x0"/,
 );
 test(
   'a subnet that is none',
