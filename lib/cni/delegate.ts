@@ -17,8 +17,9 @@ import { type Builtins, type Call, invoke } from './plugin.ts';
 import { parseResult, type Result } from './result.ts';
 import { integer, isRecord, object, optional } from './schema.ts';
 
-/** Less than the two minutes that kubelet gives the whole call. */
-const DELEGATE_LIMIT_MS = 100_000;
+/** Together less than the two minutes that kubelet gives the whole call: a delegate's work, and its DEL if that fails. */
+const DELEGATE_LIMIT_MS = 90_000;
+const UNDO_LIMIT_MS = 20_000;
 
 /** A file that is being written can't be executed: how long that is waited for. */
 const BUSY_LIMIT_MS = 5_000;
@@ -44,7 +45,7 @@ export function delegateAdd(call: Call<unknown>, type: string, input: Uint8Array
   using undo = new DisposableStack();
   // Ours undo their own failures; of others the specification wants a DEL, which may fail as the ADD did.
   if (found.builtin === undefined) {
-    undo.defer(() => ignoreErrors(() => run(found, delegateCall, 'DEL')));
+    undo.defer(() => ignoreErrors(() => run(found, delegateCall, 'DEL', UNDO_LIMIT_MS)));
   }
   const json = parseOutput(run(found, delegateCall, 'ADD'), type);
   const result = parseResult(json, call.cniVersion, `result of plugin "${type}"`);
@@ -82,7 +83,12 @@ function ignoreErrors(body: () => void): void {
   }
 }
 
-function run(found: Found, call: DelegateCall, command: Command): string {
+function run(
+  found: Found,
+  call: DelegateCall,
+  command: Command,
+  timeoutMs: number = DELEGATE_LIMIT_MS,
+): string {
   const depth = Number(call.env[DEPTH] ?? 0) + 1;
   if (depth > DEPTH_LIMIT) {
     throw new CniError(
@@ -92,7 +98,7 @@ function run(found: Found, call: DelegateCall, command: Command): string {
     );
   }
   const env = { ...call.env, CNI_COMMAND: command, [DEPTH]: String(depth) };
-  if (found.builtin === undefined) return execute(found.path, { ...call, env });
+  if (found.builtin === undefined) return execute(found.path, { ...call, env }, timeoutMs);
   const { input, builtins } = call;
   return invoke(found.builtin, { env, builtins, readInput: () => input });
 }
@@ -132,7 +138,7 @@ const notFound = (message: string, details = ''): PluginNotFound =>
   new PluginNotFound(CODE.INTERNAL, message, details);
 
 /** Runs the plugin's executable. @throws CniError */
-function execute(path: string, { env, input }: DelegateCall): string {
+function execute(path: string, { env, input }: DelegateCall, timeoutMs: number): string {
   const fault = executableFault(path);
   if (fault !== undefined) {
     throw new CniError(
@@ -141,7 +147,7 @@ function execute(path: string, { env, input }: DelegateCall): string {
       'install the plugin again',
     );
   }
-  const result = poll(() => tryExecute(path, env, input), {
+  const result = poll(() => tryExecute(path, { env, input, timeoutMs }), {
     everyMs: BUSY_RETRY_MS,
     limitMs: BUSY_LIMIT_MS,
   });
@@ -156,9 +162,12 @@ function execute(path: string, { env, input }: DelegateCall): string {
   return result.stdout;
 }
 
-function tryExecute(path: string, env: Environment, input: Uint8Array): ChildResult | undefined {
+function tryExecute(
+  path: string,
+  options: { env: Environment; input: Uint8Array; timeoutMs: number },
+): ChildResult | undefined {
   try {
-    return runChild(path, [], { env, input, timeoutMs: DELEGATE_LIMIT_MS });
+    return runChild(path, [], options);
   } catch (error) {
     if (error instanceof ChildError && error.code === 'ETXTBSY') return undefined;
     throw error;

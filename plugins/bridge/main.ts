@@ -95,8 +95,11 @@ export const bridge = definePlugin({
     cleanUp(
       () => unmasquerade(attachment, addresses),
       () => config.macSpoofCheck && deleteSpoofCheck(attachment),
+      // Before, so that a DEL that dies here is completed by the next: only the interface tells the addresses.
+      () => forget(host, config, addresses ?? []),
       () => rtnl && deleteLink(rtnl, attachment.ifName),
       () => deleteStrayPort(host, call),
+      // And after: it may have been heard of once more.
       () => forget(host, config, addresses ?? []),
       // The addresses last: nobody gets them while anything of the old owner is left.
       () => ipamDel(call),
