@@ -1,5 +1,5 @@
 /**
- * Builds dist/bin: one bundle, one executable, hard-linked under the name of each program.
+ * Builds dist/bin: two bundles, ours and execa's, and one executable, hard-linked under the name of each program.
  * Needs no network; strip (binutils) makes it smaller if it is there.
  */
 import {
@@ -8,14 +8,17 @@ import {
   linkSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { Script } from 'node:vm';
 import sea from '@yao-pkg/pkg/lib-es5/sea.js';
-import { build, type Plugin } from 'esbuild';
+import { build, type BuildOptions, type Plugin } from 'esbuild';
 import { execa, ExecaError } from 'execa';
 import { COMMAND_NAMES, PLUGIN_NAMES } from '#cmd/cni-suite/programs.ts';
 
@@ -25,73 +28,84 @@ const WORK = mkdtempSync(join(ROOT, 'dist', 'work-'));
 const BIN = join(ROOT, 'dist', 'bin');
 const NAMES = [...PLUGIN_NAMES, ...COMMAND_NAMES, 'cni-suite'];
 
-/** The library that most calls do not need, and whose evaluation takes longer than all of ours. */
+/** The library that most calls do not need, and whose evaluation takes longer than all of ours: a bundle of its own. */
 const LAZY = 'execa';
 
 /** Replaces its import by getters that load it when one of its exports is touched. */
 const lazyModule: Plugin = {
   name: 'lazy-module',
   setup(bundler) {
-    const file = JSON.stringify(fileURLToPath(import.meta.resolve(LAZY)));
-    bundler.onResolve({ filter: new RegExp(`^${LAZY}$`) }, ({ path }) => ({
-      path,
-      namespace: 'lazy',
-    }));
+    bundler.onResolve({ filter: new RegExp(`^${LAZY}$`) }, ({ path, kind }) =>
+      kind === 'require-call' ? { path, external: true } : { path, namespace: 'lazy' },
+    );
     bundler.onLoad({ filter: /.*/, namespace: 'lazy' }, async () => {
       const names = Object.keys(await import(LAZY));
-      const getters = names.map((name) => `get ${name}() { return require(${file}).${name}; }`);
-      return { contents: `module.exports = { ${getters.join(', ')} };`, resolveDir: ROOT };
+      const getters = names.map((name) => `get ${name}() { return require('${LAZY}').${name}; }`);
+      return { contents: `module.exports = { ${getters.join(', ')} };` };
     });
   },
 };
 
-/** Node's own settings for single executables: the environment's NODE_OPTIONS have no say. */
-const SEA_CONFIG = {
-  useSnapshot: false,
-  useCodeCache: true,
-  disableExperimentalSEAWarning: true,
-  execArgv: ['--disable-warning=ExperimentalWarning'],
-  execArgvExtension: 'none',
+/** What scripts/loader.cjs calls a bundle with. */
+const WRAPPER = { before: '(function (require, module) {', after: '\n})' };
+
+const BUNDLE_OPTIONS: BuildOptions = {
+  absWorkingDir: ROOT,
+  bundle: true,
+  platform: 'node',
+  format: 'cjs',
+  target: 'node26',
+  // Names stay: they stand in the stacks that people send.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  legalComments: 'none',
+  banner: { js: WRAPPER.before },
+  footer: { js: WRAPPER.after },
 };
 
 mkdirSync(BIN, { recursive: true });
-await pack(await bundle());
+const assets = {
+  ...(await bundle('cni-suite', { entryPoints: ['cmd/cni-suite/main.ts'], plugins: [lazyModule] })),
+  ...(await bundle(LAZY, { stdin: { contents: `export * from '${LAZY}';`, resolveDir: ROOT } })),
+};
+await pack();
 rmSync(WORK, { recursive: true });
 const { size } = statSync(join(BIN, 'cni-suite'));
 console.log(
   `dist/bin: one file of ${Math.round(size / 1e6)} MB under the names ${NAMES.join(', ')}`,
 );
 
-/** @returns the path of the bundle */
-async function bundle(): Promise<string> {
-  const outfile = join(WORK, 'cni-suite.cjs');
-  await build({
-    absWorkingDir: ROOT,
-    entryPoints: ['cmd/cni-suite/main.ts'],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    format: 'cjs',
-    target: 'node26',
-    // Names stay: they stand in the stacks that people send.
-    minifyWhitespace: true,
-    minifySyntax: true,
-    legalComments: 'none',
-    plugins: [lazyModule],
-  });
-  return outfile;
+/** Bundles one of the two, and compiles every function of it. @returns both files by the loader's names */
+async function bundle(name: string, options: BuildOptions): Promise<Record<string, string>> {
+  const [code, cache] = [join(WORK, `${name}.cjs`), join(WORK, `${name}.cache`)];
+  await build({ ...BUNDLE_OPTIONS, ...options, outfile: code });
+  setFlagsFromString('--no-lazy');
+  const script = new Script(readFileSync(code, 'latin1'), { filename: `${name}.cjs` });
+  // The executable runs with the default, and V8 takes no cache that was made with other flags.
+  setFlagsFromString('--lazy');
+  writeFileSync(cache, script.createCachedData());
+  return { [`${name}.cjs`]: code, [`${name}.cache`]: cache };
 }
 
-/** The bundle and the pinned Node, stripped of debug symbols, become one executable. */
-async function pack(bundled: string): Promise<void> {
+/** The loader, the bundles and the pinned Node, stripped of debug symbols, become one executable. */
+async function pack(): Promise<void> {
   const node = join(WORK, 'node');
   copyFileSync(process.execPath, node);
   await strip(node);
   const output = join(WORK, 'cni-suite');
-  await sea.default(bundled, {
+  const seaConfig = {
+    useSnapshot: false,
+    useCodeCache: true,
+    disableExperimentalSEAWarning: true,
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+    // The environment's NODE_OPTIONS have no say.
+    execArgvExtension: 'none',
+    assets,
+  };
+  await sea.default(join(import.meta.dirname, 'loader.cjs'), {
     targets: [{ platform: 'linux', arch: process.arch, nodeRange: 'node26', output }],
     nodePath: node,
-    seaConfig: SEA_CONFIG,
+    seaConfig,
   });
   chmodSync(output, 0o755);
   for (const name of NAMES) {

@@ -9,7 +9,14 @@ const ROOT = join(import.meta.dirname, '..');
 const EXECUTABLE = join(ROOT, 'dist', 'bin', 'cni-suite');
 
 /** What the executables are made of. */
-const SOURCES = ['lib', 'plugins', 'cmd', join('scripts', 'build.ts'), 'package.json'];
+const SOURCES = [
+  'lib',
+  'plugins',
+  'cmd',
+  join('scripts', 'build.ts'),
+  join('scripts', 'loader.cjs'),
+  'package.json',
+];
 
 /** Where ip and nft are; the PATH of a root made by plain `su` lacks them. */
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/bin', '/bin'];
