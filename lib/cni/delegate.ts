@@ -14,7 +14,7 @@ import * as z from 'zod/mini';
 import type { Command } from './environment.ts';
 import { CniError, CODE } from './error.ts';
 import { type Builtins, type Call, invoke } from './plugin.ts';
-import { parseResult, type Result } from './result.ts';
+import { parseResultOfAnyVersion, type Result } from './result.ts';
 import { integer, isRecord, object, optional } from './schema.ts';
 
 /** Together less than the two minutes that kubelet gives the whole call: a delegate's work, and its DEL if that fails. */
@@ -48,7 +48,7 @@ export function delegateAdd(call: Call<unknown>, type: string, input: Uint8Array
     undo.defer(() => ignoreErrors(() => run(found, delegateCall, 'DEL', UNDO_LIMIT_MS)));
   }
   const json = parseOutput(run(found, delegateCall, 'ADD'), type);
-  const result = parseResult(json, call.cniVersion, `result of plugin "${type}"`);
+  const result = parseResultOfAnyVersion(json, call.cniVersion, `result of plugin "${type}"`);
   undo.move();
   return result;
 }
@@ -174,6 +174,9 @@ function tryExecute(
   }
 }
 
+/** The last characters of a failed delegate's standard error that are worth reporting. */
+const STDERR_LIMIT = 2000;
+
 /** The specification's error document. */
 const ErrorDocument = object({
   code: optional(integer(0), 0),
@@ -184,7 +187,8 @@ const ErrorDocument = object({
 /** What a failed delegate said: its own error if it printed one, else whatever there is. */
 function delegateError(path: string, { stdout, stderr, ending }: ChildResult): CniError {
   if (stdout.trim() === '') {
-    const reason = stderr.trim() === '' ? 'with no error message' : `"${stderr.trim()}"`;
+    const words = stderr.trim().slice(-STDERR_LIMIT);
+    const reason = words === '' ? 'with no error message' : `"${words}"`;
     return new CniError(CODE.INTERNAL, `netplugin failed: ${reason}: ${ending}`, `plugin ${path}`);
   }
   const document = z.safeParse(ErrorDocument, tryJson(stdout));
@@ -193,6 +197,12 @@ function delegateError(path: string, { stdout, stderr, ending }: ChildResult): C
     return new CniError(CODE.INTERNAL, message, `plugin ${path}, ${ending}`);
   }
   const { code, msg, details } = document.data;
+  if (msg === '')
+    return new CniError(
+      code || CODE.INTERNAL,
+      `netplugin failed without a message: ${ending}`,
+      `plugin ${path}`,
+    );
   return new CniError(code, msg, details);
 }
 

@@ -34,7 +34,12 @@ export function servePlugin(plugin: AnyPlugin, builtins: Builtins, release: stri
 
 function report(error: CniError, input: Uint8Array, env: Environment): void {
   setExitStatus(1);
-  writeStdout(error.toJson(versionOf(input)));
+  try {
+    writeStdout(error.toJson(versionOf(input)));
+  } catch (unwritable) {
+    // Nobody hears the error, or the result that could not be written: the log is what is left.
+    log(`cni-suite: ${error.message}; ${toCniError(unwritable).message}`);
+  }
   if (env['CNI_SUITE_DEBUG'])
     log(String(error.cause instanceof Error ? error.cause.stack : error.stack));
 }

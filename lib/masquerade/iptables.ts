@@ -129,10 +129,13 @@ function deleteFromLegacy(
   const sources = addresses?.map(({ address }) => ` -s ${Prefix.host(address)} `);
   const own = jumps.filter((line) => sources?.some((source) => line.includes(source)) ?? true);
   const isLast = own.length === jumps.length;
-  restore(program, [
-    ...own.map((line) => line.replace(/^-A /, '-D ')),
-    ...(isLast ? [`-F ${chain}`, `-X ${chain}`] : []),
-  ]);
+  const lines = own.map((line) => line.replace(/^-A /, '-D '));
+  try {
+    restore(program, [...lines, ...(isLast ? [`-F ${chain}`, `-X ${chain}`] : [])]);
+  } catch (error) {
+    // Another DEL of the same pod was quicker.
+    if (hasLegacyNatChain(family, chain)) throw error;
+  }
 }
 
 /** Whether the rules of an attachment's addresses are there, by the chain that they go through. */

@@ -12,7 +12,7 @@ const IFLA_BR_VLAN_FILTERING = 7;
 const IFLA_BRPORT = { STATE: 1, MODE: 4, ISOLATED: 33 } as const;
 
 /** linux/if_bridge.h */
-const BR_STATE_FORWARDING = 3;
+const BR_STATE = { LISTENING: 1, LEARNING: 2, FORWARDING: 3 } as const;
 const IFLA_BRIDGE_FLAGS = 0;
 const IFLA_BRIDGE_VLAN_INFO = 2;
 const BRIDGE_FLAGS_MASTER = 1;
@@ -59,9 +59,9 @@ export const portOptions = ({ portData }: Link): PortOptions => ({
   isolated: portData.u8(IFLA_BRPORT.ISOLATED) === 1,
 });
 
-/** Whether the bridge sends frames through this port. */
-export const isForwarding = ({ portData }: Link): boolean =>
-  portData.u8(IFLA_BRPORT.STATE) === BR_STATE_FORWARDING;
+/** Whether the bridge sends frames through this port, or will when its spanning tree protocol is done with it. */
+export const isActive = ({ portData }: Link): boolean =>
+  Object.values<number | undefined>(BR_STATE).includes(portData.u8(IFLA_BRPORT.STATE));
 
 /** A VLAN of a port: `untagged` frames of it leave without a tag, `pvid` frames without a tag enter it. */
 export interface PortVlan {

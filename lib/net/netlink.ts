@@ -70,6 +70,14 @@ const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
 
+/** asm-generic/socket.h */
+const SOL_SOCKET = 1;
+const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
+
+/** Room for a transaction of some thousand rules, and for its acknowledgements. */
+const BUFFER_BYTES = 8 * 1024 * 1024;
+
 /** How long the kernel may take for an answer: it waits for locks of its own, for seconds on a node in trouble. */
 const ANSWER_LIMIT_MS = 20_000;
 
@@ -93,9 +101,11 @@ function openTransport(protocol: number): Transport {
   using undo = new DisposableStack();
   const socket = undo.use(new Socket(AF_NETLINK, SOCK_RAW, protocol));
   socket.setReceiveTimeout(ANSWER_LIMIT_MS);
-  setIfKnown(socket, NETLINK_EXT_ACK);
-  setIfKnown(socket, NETLINK_CAP_ACK);
-  setIfKnown(socket, NETLINK_GET_STRICT_CHK);
+  setIfKnown(socket, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_BYTES);
+  setIfKnown(socket, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES);
+  setIfKnown(socket, SOL_NETLINK, NETLINK_EXT_ACK, 1);
+  setIfKnown(socket, SOL_NETLINK, NETLINK_CAP_ACK, 1);
+  setIfKnown(socket, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
   const open = undo.move();
   const buffer = Buffer.alloc(DATAGRAM_BYTES);
   return {
@@ -109,12 +119,12 @@ function openTransport(protocol: number): Transport {
   };
 }
 
-/** Kernels older than an option refuse it; we can do without. */
-function setIfKnown(socket: Socket, option: number): void {
+/** Kernels older than an option refuse it, as they do larger buffers in a user namespace; we can do without. */
+function setIfKnown(socket: Socket, level: number, option: number, value: number): void {
   try {
-    socket.setOption(SOL_NETLINK, option, 1);
+    socket.setOption(level, option, value);
   } catch (error) {
-    if (!isSysError(error, 'ENOPROTOOPT')) throw error;
+    if (!isSysError(error, 'ENOPROTOOPT', 'EPERM')) throw error;
   }
 }
 

@@ -28,8 +28,20 @@ const NAMES = {
   6: '/proc/self/net/ip6_tables_names',
 } as const;
 
-/** Whether table nat has this chain, in the namespace the thread is in. Needs CAP_NET_ADMIN. @throws SysError */
+/**
+ * Whether table nat has this chain, in the namespace the thread is in. Without the permission to ask (CAP_NET_ADMIN; in some
+ * user namespaces not even the tables' names can be read) there is nothing that this process could delete. @throws SysError
+ */
 export function hasLegacyNatChain(family: Family, chain: string): boolean {
+  try {
+    return hasChain(family, chain);
+  } catch (error) {
+    if (isSysError(error, 'EACCES', 'EPERM')) return false;
+    throw error;
+  }
+}
+
+function hasChain(family: Family, chain: string): boolean {
   if (!(readTextIfAny(NAMES[family]) ?? '').split('\n').includes('nat')) return false;
   using socket = new Socket(AF[family], SOCK_RAW, IPPROTO_RAW);
   // A user chain starts with an entry that holds its name, ended by a zero byte.

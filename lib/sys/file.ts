@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import { random } from './digest.ts';
-import { isSysError, sys } from './error.ts';
+import { isSysError, sys, SysError } from './error.ts';
 
 export { dirname, join, resolve } from 'node:path';
 
@@ -24,9 +24,24 @@ export function openFile(path: string): FileDescriptor {
   return new FileDescriptor(sys(() => fs.openSync(path, 'r')));
 }
 
-/** The text of a file. @throws SysError */
+/** More than any file that we read as text; what is longer is none of those. */
+const TEXT_LIMIT_BYTES = 64 * 1024 * 1024;
+
+/** The text of a regular file: reading anything else might never end. @throws SysError */
 export function readText(path: string): string {
-  return sys(() => fs.readFileSync(path, 'utf8'), path);
+  return sys(() => {
+    const fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+    try {
+      const stat = fs.fstatSync(fd);
+      if (!stat.isFile())
+        throw new SysError('read', 'EINVAL', { path, reason: 'not a regular file' });
+      if (stat.size > TEXT_LIMIT_BYTES)
+        throw new SysError('read', 'EFBIG', { path, reason: 'file too large' });
+      return fs.readFileSync(fd, 'utf8');
+    } finally {
+      fs.closeSync(fd);
+    }
+  }, path);
 }
 
 /** The text of a file, or undefined if there is none. @throws SysError for other failures */
@@ -55,8 +70,13 @@ export interface FileStat {
 
 /** Follows symbolic links; undefined if there is nothing. `id` is "device:inode". @throws SysError */
 export function statIfAny(path: string): FileStat | undefined {
-  const stat = ifAny(() => sys(() => fs.statSync(path, { bigint: true })));
-  return stat && describe(stat);
+  try {
+    return describe(sys(() => fs.statSync(path, { bigint: true })));
+  } catch (error) {
+    // A name that leads in a circle or is too long leads to nothing either.
+    if (isSysError(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG')) return undefined;
+    throw error;
+  }
 }
 
 /** The same of an open file. */
@@ -86,7 +106,22 @@ export function listFolder(path: string): string[] {
 
 /** Makes a folder with its parents; one that exists is accepted. @throws SysError */
 export function ensureFolder(path: string, mode: number): void {
-  sys(() => fs.mkdirSync(path, { recursive: true, mode }));
+  if (makeFolder(path, mode, ['EEXIST', 'ENOENT'])) return;
+  if (isFolder(path)) return;
+  // Not mkdir's own `recursive`: where the kernel says ENOENT of a parent that is there, it tries for ever.
+  if (dirname(path) !== path) ensureFolder(dirname(path), mode);
+  makeFolder(path, mode, ['EEXIST']);
+}
+
+/** @returns whether it was made; false for what is accepted instead */
+function makeFolder(path: string, mode: number, accepted: readonly string[]): boolean {
+  try {
+    sys(() => fs.mkdirSync(path, { mode }));
+    return true;
+  } catch (error) {
+    if (isSysError(error, ...accepted)) return false;
+    throw error;
+  }
 }
 
 /** Removes a file; absence is accepted. @returns whether it was there. @throws SysError */

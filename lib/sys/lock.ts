@@ -31,7 +31,7 @@ const LOCK_LIMIT_MS = 30_000;
  * @throws LockTimeout after limitMs; SysError if the file cannot be opened
  */
 export function lockFile(path: string, mode: number, limitMs: number = LOCK_LIMIT_MS): Disposable {
-  const flags = fs.constants.O_CREAT | fs.constants.O_RDONLY;
+  const flags = fs.constants.O_CREAT | fs.constants.O_RDONLY | fs.constants.O_NONBLOCK;
   using undo = new DisposableStack();
   const file = undo.use(new FileDescriptor(sys(() => fs.openSync(path, flags, mode))));
   const locked = poll(() => tryLock(file.fd, path) || undefined, { everyMs: RETRY_MS, limitMs });

@@ -72,6 +72,8 @@ export function runChild(
 const ELF_MAGIC = '\x7fELF';
 const SCRIPT_MAGIC = '#!';
 const E_MACHINE_OFFSET = 18;
+const EM_386 = '\x03\x00';
+const EM_X86_64 = '\x3e\x00';
 
 /**
  * Why a file can't be a program of this machine; undefined if it may be one. Without this, what the kernel refuses (an
@@ -83,8 +85,9 @@ export function executableFault(path: string): string | undefined {
   const text = start.toString('latin1');
   if (text.startsWith(SCRIPT_MAGIC)) return undefined;
   if (!text.startsWith(ELF_MAGIC)) return 'it is neither an executable nor a script';
-  if (machine(start) !== machine(readStart(OWN_EXECUTABLE))) return 'it is for another processor';
-  return undefined;
+  const own = machine(readStart(OWN_EXECUTABLE));
+  const runs = machine(start) === own || (own === EM_X86_64 && machine(start) === EM_386);
+  return runs ? undefined : 'it is for another processor';
 }
 
 const machine = (start: Buffer): string =>

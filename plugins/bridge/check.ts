@@ -6,7 +6,7 @@ import { openContainer } from '#lib/cni/attachment.ts';
 import { checkAddresses, ownAddresses } from '#lib/ipam/apply.ts';
 import { checkMasquerade } from '#lib/masquerade/masquerade.ts';
 import { listAddresses } from '#lib/net/address.ts';
-import { isForwarding, portOptions } from '#lib/net/bridge.ts';
+import { isActive, portOptions } from '#lib/net/bridge.ts';
 import { getLink, isUp, type Link } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
@@ -91,7 +91,7 @@ function checkPort(
     ({ name, sandbox }) => name === port.name && !sandbox,
   );
   if (expected !== undefined) checkMac(port, expected);
-  if (!config.interfaceStaysDown && !isForwarding(port))
+  if (!config.interfaceStaysDown && !isActive(port))
     throw broken(`Port "${port.name}" does not forward`);
   const { hairpin, isolated } = portOptions(port);
   if (hairpin !== config.hairpin) throw broken(`Hairpin mode of port "${port.name}" is ${hairpin}`);

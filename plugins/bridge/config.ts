@@ -19,6 +19,8 @@ const MTU_MAX = 65_535;
 
 const linkName = textAs((text) => {
   validateIfName(text);
+  // The kernel would put a number in its place.
+  if (text.includes('%')) throw new CniError(CODE.INVALID_CONFIG, `"${text}" contains a "%"`);
   return text;
 });
 

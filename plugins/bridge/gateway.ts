@@ -62,10 +62,10 @@ function defaultRoutes(ips: readonly ResultIp[], routes: readonly ResultRoute[])
 export function ensureGatewayLink(
   host: Netlink,
   bridge: Link,
-  { vlan }: BridgeConfig,
+  { vlan, isGateway }: BridgeConfig,
   undo: DisposableStack,
 ): Link {
-  if (vlan === 0) return bridge;
+  if (vlan === 0 || !isGateway) return bridge;
   const name = `${bridge.name}.${vlan}`;
   return step(`failed to create vlan gateway "${name}"`, () => {
     validateIfName(name);
@@ -111,7 +111,7 @@ export function ensureGateways(
       ? 'failed to set bridge addr'
       : 'failed to set vlan interface for bridge with addr';
   for (const gateway of plan.gateways) {
-    step(what, () => ensureAddress(host, link, bridge, gateway, config.forceAddress));
+    step(what, () => ensureAddress(host, { link, bridge }, gateway, plan, config.forceAddress));
   }
   for (const family of new Set(plan.gateways.map((gateway) => gateway.family))) {
     const name = family === 4 ? 'net/ipv4/ip_forward' : 'net/ipv6/conf/all/forwarding';
@@ -121,14 +121,15 @@ export function ensureGateways(
 
 function ensureAddress(
   host: Netlink,
-  link: Link,
-  bridge: Link,
+  { link, bridge }: { link: Link; bridge: Link },
   gateway: Prefix,
+  { gateways }: GatewayPlan,
   force: boolean,
 ): void {
   const present = listAddresses(host, link).map(({ prefix }) => prefix);
   if (present.some((prefix) => prefix.equals(gateway))) return;
-  const foreign = present.filter((prefix) => isInTheWay(prefix, gateway));
+  const others = present.filter((prefix) => !gateways.some((own) => own.equals(prefix)));
+  const foreign = others.filter((prefix) => isInTheWay(prefix, gateway));
   if (foreign.length > 0 && !force) requireUnusedAddress(host, link, bridge, foreign, gateway);
   for (const prefix of foreign) deleteAddress(host, link, prefix);
   try {

@@ -1,4 +1,6 @@
 /** bridge: joins a container to a host bridge through a veth pair. CNI SPEC §2; example: conf/20-bridge.conflist. */
+import type { Address } from '#lib/addr/address.ts';
+import type { Mac } from '#lib/addr/mac.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
 import { openContainer, openContainerIfAny } from '#lib/cni/attachment.ts';
 import { isEmptyDns } from '#lib/cni/config.ts';
@@ -23,7 +25,7 @@ import {
 import { listAddresses } from '#lib/net/address.ts';
 import { deleteLink, getLink, type Link, setLinkUp } from '#lib/net/link.ts';
 import { deleteNeighbour, replaceNeighbour } from '#lib/net/neighbour.ts';
-import type { Netlink } from '#lib/net/netlink.ts';
+import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
 import { ensureBridge } from './bridge-link.ts';
 import { checkAttachment } from './check.ts';
@@ -70,7 +72,8 @@ export const bridge = definePlugin({
     undo.move(); // All done: keep what was made.
     return {
       interfaces: [
-        describe(bridgeLink),
+        // A bridge that somebody else made may have taken a hardware address from its new port.
+        describe(getLink(host, bridgeLink.index) ?? bridgeLink),
         describe(port),
         { ...describe(link), sandbox: attachment.netns },
         ...(gateway === bridgeLink ? [] : [describe(gateway)]),
@@ -98,7 +101,7 @@ export const bridge = definePlugin({
       // Before, so that a DEL that dies here is completed by the next: only the interface tells the addresses.
       () => forget(host, config, addresses ?? []),
       () => rtnl && deleteLink(rtnl, attachment.ifName),
-      () => deleteStrayPort(host, call),
+      () => rtnl === undefined && deleteStrayPort(host, call),
       // And after: it may have been heard of once more.
       () => forget(host, config, addresses ?? []),
       // The addresses last: nobody gets them while anything of the old owner is left.
@@ -135,9 +138,18 @@ function introduce(
 ): void {
   const { mac } = container.link;
   for (const { address } of addresses) {
-    if (mac !== undefined) replaceNeighbour(host, gateway, address, mac);
+    if (mac !== undefined) tryReplaceNeighbour(host, gateway, address, mac);
   }
   if (addresses.length > 0) announceAddresses(container);
+}
+
+/** A host without IPv6, or with a full table, is no reason to fail: it learns the address when it needs it. */
+function tryReplaceNeighbour(host: Netlink, gateway: Link, address: Address, mac: Mac): void {
+  try {
+    replaceNeighbour(host, gateway, address, mac);
+  } catch (error) {
+    if (!isNetlinkError(error)) throw error;
+  }
 }
 
 function forget(
@@ -153,16 +165,18 @@ function forget(
 /** The container's addresses with their subnets, as ADD's result or the interface has them; undefined: all that there are. */
 function knownAddresses(call: BridgeCall, rtnl: Netlink | undefined): Prefix[] | undefined {
   const { prevResult, attachment } = call;
-  if (prevResult !== undefined) return ownAddresses(prevResult, call).map(({ address }) => address);
+  const told = prevResult === undefined ? [] : ownAddresses(prevResult, call);
   const link = rtnl && getLink(rtnl, attachment.ifName);
-  const addresses = rtnl === undefined || link === undefined ? [] : listAddresses(rtnl, link);
-  const global = addresses.filter(({ isGlobal }) => isGlobal).map(({ prefix }) => prefix);
-  return global.length === 0 ? undefined : global;
+  const met = rtnl === undefined || link === undefined ? [] : listAddresses(rtnl, link);
+  const addresses = [
+    ...told.map(({ address }) => address),
+    ...met.filter(({ isGlobal }) => isGlobal).map(({ prefix }) => prefix),
+  ];
+  return addresses.length === 0 ? undefined : addresses;
 }
 
 /** Without a namespace to delete the container's end in, the host's end tells: the result knows its name. */
-function deleteStrayPort(host: Netlink, { attachment, prevResult }: BridgeCall): void {
-  if (attachment.netns !== undefined) return;
+function deleteStrayPort(host: Netlink, { prevResult }: BridgeCall): void {
   for (const { name, mac, sandbox } of prevResult?.interfaces ?? []) {
     const link = sandbox || mac === undefined ? undefined : getLink(host, name);
     if (link?.kind === 'veth' && link.mac === mac && isPortName(name)) deleteLink(host, link.index);

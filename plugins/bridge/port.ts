@@ -5,7 +5,7 @@ import type { Container } from '#lib/ipam/apply.ts';
 import {
   addPortVlans,
   deletePortVlans,
-  isForwarding,
+  isActive,
   listPortVlans,
   type PortVlan,
   setPortOptions,
@@ -130,7 +130,7 @@ export function awaitForwarding(host: Netlink, bridge: Link, { index, name }: Li
         );
       }
       state = port.operState;
-      return (state === 'up' && isForwarding(port)) || undefined;
+      return (state === 'up' && isActive(port)) || undefined;
     },
     { everyMs: FORWARDING_POLL_MS, limitMs: FORWARDING_LIMIT_MS },
   );

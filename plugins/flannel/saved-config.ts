@@ -62,7 +62,7 @@ export function loadConfig(dataDir: string, key: AttachmentKey): Json | undefine
 function parse(text: string): Json | undefined {
   try {
     const json: unknown = JSON.parse(text);
-    return isRecord(json) ? json : undefined;
+    return isRecord(json) && typeof json['type'] === 'string' ? json : undefined;
   } catch {
     // Empty or cut short: DEL does without.
     return undefined;

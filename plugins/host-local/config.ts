@@ -121,7 +121,7 @@ export function requestedAddresses(
 ): Address[] {
   const { IP } = parseArgs(env['CNI_ARGS'] ?? '', ['IP']);
   const all = [
-    ...(IP === undefined ? [] : [parseArgument(IP)]),
+    ...(IP ? [parseArgument(IP)] : []),
     ...(args?.cni?.ips ?? []),
     ...(runtimeConfig?.ips ?? []),
   ];

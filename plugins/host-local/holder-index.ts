@@ -6,6 +6,7 @@
 import * as z from 'zod/mini';
 import { Address } from '#lib/addr/address.ts';
 import { object, textAs } from '#lib/cni/schema.ts';
+import { isSysError } from '#lib/sys/error.ts';
 import { sha512 } from '#lib/sys/digest.ts';
 import {
   deleteFile,
@@ -33,7 +34,7 @@ const Entry = object({
   addresses: z.array(textAs((text) => Address.parse(text))),
 });
 
-/** A file of the index that is not whole: after a power cut. */
+/** A file of the index that is not whole, after a power cut, or can't be read. */
 export class TornIndex extends Error {
   override name = 'TornIndex';
 }
@@ -54,11 +55,20 @@ export class HolderIndex {
 
   /** The addresses of a holder. @throws TornIndex; SysError */
   get(holder: Holder): Address[] {
-    const text = readTextIfAny(this.#path(holder));
+    const text = this.#read(holder);
     if (text === undefined) return [];
     const entry = z.safeParse(Entry, parseJson(text));
     if (!entry.success) throw new TornIndex(this.#path(holder));
     return entry.data.addresses;
+  }
+
+  #read(holder: Holder): string | undefined {
+    try {
+      return readTextIfAny(this.#path(holder));
+    } catch (error) {
+      if (isSysError(error)) throw new TornIndex(this.#path(holder), { cause: error });
+      throw error;
+    }
   }
 
   /** Notes the addresses of a holder; none removes it. @throws SysError */

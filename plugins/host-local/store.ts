@@ -2,9 +2,9 @@
  * The reservations of one network on disk: the reference plugin's files in its folder under its lock, so that both may work
  * on a node at once. <dataDir>/<network>/ holds a file for each address in use, `last_reserved_ip.N` and `lock`.
  *
- * An index by holder spares reading all of them. At the end of a call both folders get one modification time that no clock
- * of the kernel's gives; as long as the two agree, nobody else has added or removed a file. When they differ (the reference
- * plugin was here, a call of ours died, somebody tidied up) every reservation is read once and the index made anew.
+ * An index by holder spares reading all of them. At the end of a call both folders get one modification time, of long ago; as
+ * long as they have it, nobody else has added or removed a file. When they do not (the reference plugin was here, a call of
+ * ours died, somebody tidied up) every reservation is read once and the index made anew.
  */
 import type { Address } from '#lib/addr/address.ts';
 import { sameAttachment } from '#lib/cni/attachment.ts';
@@ -30,6 +30,15 @@ import { addressOfFile, decodeHolder, encodeHolder, type Holder } from './reserv
 /** The reference plugin's modes. */
 const FOLDER_MODE = 0o755;
 const LOCK_MODE = 0o750;
+
+/**
+ * The times that mark both folders are of the years 1973 to 1976, in whole seconds: whatever changes a folder makes its time
+ * the present, however coarse the clock of kernel or file system is.
+ */
+const ERA = { begin: 100_000_000, seconds: 100_000_000 } as const;
+
+const isOurTime = (ns: bigint): boolean =>
+  ns >= BigInt(ERA.begin) * 1_000_000_000n && ns < BigInt(ERA.begin + ERA.seconds) * 1_000_000_000n;
 
 /** How the names of our temporary files begin: what a crash left of them goes. */
 const TEMPORARY = '.tmp-';
@@ -96,8 +105,7 @@ export class Store implements Disposable {
 
   /** Frees an address that nobody holds: its file is empty or torn. @returns whether it was so. @throws SysError */
   reclaimTorn(address: Address): boolean {
-    const content = readTextIfAny(this.#path(address));
-    if (content === undefined || decodeHolder(content) !== undefined) return false;
+    if (!this.#isTorn(address)) return false;
     return this.#change(() => deleteFile(this.#path(address)));
   }
 
@@ -126,7 +134,8 @@ export class Store implements Disposable {
     this.#change(() => {
       for (const address of this.reserved()) {
         const holder = this.#holderOf(address);
-        if (holder === undefined || isUnwanted(holder)) deleteFile(this.#path(address));
+        const isDoomed = holder === undefined ? this.#isTorn(address) : isUnwanted(holder);
+        if (isDoomed) deleteFile(this.#path(address));
       }
     });
     this.#scan();
@@ -149,6 +158,11 @@ export class Store implements Disposable {
     if (this.#changed && !this.#unsound) this.#tryIndex(() => this.#markInStep());
   }
 
+  #isTorn(address: Address): boolean {
+    const content = this.#contentOf(address);
+    return content !== undefined && decodeHolder(content) === undefined;
+  }
+
   #path(address: Address): string {
     return join(this.folder, address.toString());
   }
@@ -158,8 +172,18 @@ export class Store implements Disposable {
   }
 
   #holderOf(address: Address): Holder | undefined {
-    const content = readTextIfAny(this.#path(address));
+    const content = this.#contentOf(address);
     return content === undefined ? undefined : decodeHolder(content);
+  }
+
+  /** What a reservation says; undefined if there is none, or what has its name can't be read: taken, nobody knows by whom. */
+  #contentOf(address: Address): string | undefined {
+    try {
+      return readTextIfAny(this.#path(address));
+    } catch (error) {
+      if (isSysError(error)) return undefined;
+      throw error;
+    }
   }
 
   /** What index or scan say that a holder has. */
@@ -194,7 +218,8 @@ export class Store implements Disposable {
   #lookOnce(): void {
     if (this.#looked) return;
     this.#looked = true;
-    if (this.#index.modifiedNs !== statIfAny(this.folder)?.mtimeNs) this.#scan();
+    const modifiedNs = statIfAny(this.folder)?.mtimeNs ?? 0n;
+    if (!isOurTime(modifiedNs) || this.#index.modifiedNs !== modifiedNs) this.#scan();
   }
 
   /** Changes the folder. What fails half-way leaves index and reservations out of step. */
@@ -226,9 +251,8 @@ export class Store implements Disposable {
     this.#tryIndex(() => this.#index.replace([...scanned.values()]));
   }
 
-  /** The time is random below the second: the kernel's clock will not come to it again. */
   #markInStep(): void {
-    const seconds = Math.floor(Date.now() / 1000) + Math.random();
+    const seconds = ERA.begin + Math.floor(Math.random() * ERA.seconds);
     setModified(this.folder, seconds);
     this.#index.setModified(seconds);
   }

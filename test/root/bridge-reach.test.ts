@@ -70,3 +70,49 @@ test('other pods of the bridge learn a reused address by the announcement', asyn
   const [entry] = await node.ip('neigh show 10.1.0.3 dev eth0', old);
   t.is(entry.lladdr, json.interfaces[2].mac);
 });
+
+test('two ranges of one family: the bridge is the gateway of both', async (t) => {
+  await using node = await TestNode.create();
+  const config = bridgeConfig(node, { ipam: ipam(node, ['10.1.0.0/24', '10.2.0.0/24']) });
+  for (const pod of ['a', 'b']) {
+    const netns = await node.addPod(pod);
+    await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns, containerID: pod });
+    const host = `/run/netns/${node.name}`;
+    t.regex(await sourceSeen({ from: netns, to: host, address: '10.1.0.1' }), /^10\.1\./);
+    t.regex(await sourceSeen({ from: netns, to: host, address: '10.2.0.1' }), /^10\.2\./);
+  }
+});
+
+test('a bridge with the spanning tree protocol is not waited for', async (t) => {
+  await using node = await TestNode.create();
+  await node.run('ip', ['link', 'add', 'br0', 'type', 'bridge', 'stp_state', '1']);
+  const config = bridgeConfig(node);
+  const netns = await node.addPod('a');
+  const { json } = await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns });
+  await node.succeed(t, 'CHECK', {
+    plugin: 'bridge',
+    config: { ...config, prevResult: json },
+    netns,
+  });
+});
+
+test('CHECK of a network without addresses on a bridge that somebody else made', async (t) => {
+  await using node = await TestNode.create();
+  await node.run('ip', ['link', 'add', 'br0', 'type', 'bridge']);
+  const config = bridgeConfig(node, { ipam: undefined, isDefaultGateway: false });
+  const netns = await node.addPod('a');
+  const { json } = await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns });
+  await node.succeed(t, 'CHECK', {
+    plugin: 'bridge',
+    config: { ...config, prevResult: json },
+    netns,
+  });
+});
+
+test('a pod with IPv6 on a host that has it switched off', async (t) => {
+  await using node = await TestNode.create();
+  await node.run('sh', ['-c', 'echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6']);
+  const config = bridgeConfig(node, { ipam: ipam(node, ['fd00:1::/64']), isDefaultGateway: false });
+  const netns = await node.addPod('a');
+  await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns });
+});

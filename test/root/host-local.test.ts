@@ -171,6 +171,34 @@ test('a lost, a spoilt and a stale index make no difference', async (t) => {
   }
 });
 
+test('an ADD that is killed between reservation and index does not cost the address', async (t) => {
+  await using node = await TestNode.create();
+  const config = hostLocalConfig(node, ['10.1.0.0/24']);
+  const traced = `exec strace -f -qq -o /dev/null -e inject=rename:signal=KILL:when=1 ${ownProgram('host-local').join(' ')}`;
+  node.writeFile('killed', `#!/bin/sh\n${traced}\n`);
+  await node.run('chmod', ['+x', node.path('killed')]);
+  await adder(node, config)('live');
+  for (const containerID of ['a', 'b', 'c', 'd', 'e']) {
+    const call = { config, containerID, netns: '/x' };
+    t.not((await node.call('ADD', { ...call, plugin: node.path('killed') })).exitCode, 0);
+    await node.succeed(t, 'DEL', { ...call, plugin: 'host-local' });
+    t.deepEqual(node.files('networks').filter(isReservation), ['net1/10.1.0.2'], containerID);
+  }
+});
+
+test('what is no reservation in the folder is passed over, and stays', async (t) => {
+  await using node = await TestNode.create();
+  const config = hostLocalConfig(node, ['10.1.0.0/29']);
+  await node.run('mkdir', ['-p', node.path('networks/net1/10.1.0.2')]);
+  await node.run('mkfifo', [node.path('networks/net1/10.1.0.3')]);
+  await node.run('ln', ['-s', '10.1.0.4', node.path('networks/net1/10.1.0.4')]);
+  const add = adder(node, config);
+  t.is(await add('a'), '10.1.0.5/29');
+  await node.succeed(t, 'DEL', { plugin: 'host-local', config, containerID: 'a' });
+  for (const containerID of ['b', 'c']) t.regex(await add(containerID), /^10\.1\.0\.[56]\/29$/);
+  t.regex(await add('d'), /no IP addresses available/);
+});
+
 test('GC keeps what is valid, STATUS tells when nothing is left', async (t) => {
   await using node = await TestNode.create();
   const config = { ...hostLocalConfig(node, ['10.1.0.0/29']), cniVersion: '1.1.0' };

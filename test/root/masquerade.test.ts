@@ -166,3 +166,29 @@ test('rules of legacy iptables are found and deleted too', async (t) => {
   await node.succeed(t, 'DEL', { plugin: 'bridge', config, netns });
   t.notRegex(await node.run('iptables-legacy-save', ['-t', 'nat']), /CNI-/);
 });
+
+test('a prevResult that tells nothing does not keep DEL from deleting', async (t) => {
+  await using node = await TestNode.create();
+  const config = bridgeConfig(node, { ipMasq: true, ipMasqBackend: 'iptables' });
+  const netns = await node.addPod('a');
+  await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns });
+  await node.succeed(t, 'DEL', {
+    plugin: 'bridge',
+    config: { ...config, prevResult: { cniVersion: '1.0.0' } },
+  });
+  t.notRegex(await node.rules(), /CNI-/);
+});
+
+test('a thousand exempt networks fit into one transaction', async (t) => {
+  await using node = await TestNode.create();
+  const nonMasqueradeCIDRs = Array.from(
+    { length: 1000 },
+    (_, index) => `100.${64 + (index >> 8)}.${index & 255}.0/24`,
+  );
+  const config = bridgeConfig(node, { ipMasq: true, nonMasqueradeCIDRs });
+  const netns = await node.addPod('a');
+  await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns });
+  t.is((await node.rules()).match(/daddr 100\./g)?.length, 1000);
+  await node.succeed(t, 'DEL', { plugin: 'bridge', config, netns });
+  t.is(await node.rules(), '');
+});
