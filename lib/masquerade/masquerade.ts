@@ -87,17 +87,16 @@ export function gcMasquerade(network: string, valid: readonly AttachmentKey[]): 
   );
 }
 
-/** CHECK: the addresses are masqueraded. @throws CniError that names those that are not */
+/** CHECK: the addresses are masqueraded, by either backend. @throws CniError that names those that are not */
 export function checkMasquerade(
   owner: Attachment,
   addresses: readonly Prefix[],
   options: MasqueradeOptions,
 ): void {
   using nftables = openIfSupported();
-  const missing =
-    backendFor(options, nftables) === 'iptables'
-      ? addresses.filter(({ family }) => !iptables.hasMasquerade(nftables, owner, family))
-      : maps.missingMasquerade(nftables ?? unsupported(), owner, addresses, options);
+  // On a node where the suites were swapped the reference's iptables rules do the work.
+  const others = addresses.filter(({ family }) => !iptables.hasMasquerade(nftables, owner, family));
+  const missing = nftables ? maps.missingMasquerade(nftables, owner, others, options) : others;
   if (missing.length > 0) {
     throw new CniError(
       CODE.INTERNAL,

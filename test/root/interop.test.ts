@@ -73,6 +73,23 @@ for (const [adds, deletes] of [
 
 const isReservation = (name: string): boolean => !name.startsWith('.');
 
+test('CHECK accepts what the reference bridge made', async (t) => {
+  await using node = await TestNode.create();
+  const path = `${await ownHostLocal(node)}:${REFERENCE_BIN}`;
+  const config = bridgeConfig(node, { ipMasq: true });
+  const netns = await node.addPod('a');
+  const { json } = await node.succeed(t, 'ADD', {
+    plugin: reference('bridge'),
+    config,
+    netns,
+    path,
+  });
+  const check = { plugin: 'bridge', config: { ...config, prevResult: json }, netns, path };
+  await node.succeed(t, 'CHECK', check);
+  await node.run('iptables', ['-t', 'nat', '-F', 'POSTROUTING']);
+  t.regex((await node.call('CHECK', check)).json.msg, /Masquerading of 10\.1\.0\.2 is missing/);
+});
+
 test("our DEL removes the reference nftables backend's rule", async (t) => {
   await using node = await TestNode.create();
   const config = bridgeConfig(node, { ipMasq: true });
