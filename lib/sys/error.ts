@@ -30,9 +30,22 @@ export function errnoName(errno: number): string {
   return name.startsWith('E') ? name : `errno ${errno}`;
 }
 
-/** What strerror says of a positive errno. */
+/** strerror's words, which other programs print and people search for, where libuv has its own. */
+const STRERROR: Readonly<Record<string, string>> = {
+  EBUSY: 'device or resource busy',
+  EEXIST: 'file exists',
+  EIO: 'input/output error',
+  EISDIR: 'is a directory',
+  ELOOP: 'too many levels of symbolic links',
+  EOPNOTSUPP: 'operation not supported',
+  ENOTSUP: 'operation not supported',
+  ERANGE: 'numerical result out of range',
+  EXDEV: 'invalid cross-device link',
+};
+
+/** What strerror says of a positive errno, in lower case. */
 export function errnoMessage(errno: number): string {
-  return getSystemErrorMessage(-errno);
+  return STRERROR[errnoName(errno)] ?? getSystemErrorMessage(-errno);
 }
 
 /** Whether an error is a failed system call with one of these errno names. */
