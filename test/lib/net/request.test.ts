@@ -1,17 +1,23 @@
-/** Requests against what `ip` of iproute2 6.1 sends on Linux 6.18: the same headers and attributes. */
+/** Requests against what `ip` and `bridge` of iproute2 6.1 send on Linux 6.18: the same headers and attributes. */
 import test from 'ava';
 import { Address } from '#lib/addr/address.ts';
 import { parseMac } from '#lib/addr/mac.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import { addAddress } from '#lib/net/address.ts';
-import { addBridge } from '#lib/net/bridge.ts';
+import {
+  addBridge,
+  addPortVlans,
+  deletePortVlans,
+  listPortVlans,
+  setPortOptions,
+} from '#lib/net/bridge.ts';
 import type { Link } from '#lib/net/link.ts';
 import { decodeMessages } from '#lib/net/message.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
 import { replaceNeighbour } from '#lib/net/neighbour.ts';
 import { addRoute } from '#lib/net/route.ts';
 import { addVeth } from '#lib/net/veth.ts';
-import { ack, fakeNetlink, hex, tree } from './fake-kernel.ts';
+import { ack, done, fakeNetlink, hex, tree } from './fake-kernel.ts';
 
 const veth0 = { index: 2, name: 'veth0' } as Link;
 
@@ -149,3 +155,77 @@ test(
     0a00 0200 020000000009 0000`,
   },
 );
+
+const v0 = { index: 4, name: 'v0' } as Link;
+// IFLA_AF_SPEC and IFLA_PROTINFO hold attributes.
+const NESTED = { '26': 0, '12': 0 };
+
+test('addPortVlans() as `bridge vlan add vid 100 dev v0 pvid untagged master`', matches, {
+  send: (netlink) => addPortVlans(netlink, v0, [{ id: 100, pvid: true, untagged: true }]),
+  headerBytes: 16,
+  nested: NESTED,
+  captured: `34000000 1300 0500 ec1b016b 00000000
+    07 00 0000 04000000 00000000 00000000
+    1400 1a00
+      0600 0000 0100 0000
+      0800 0200 0600 6400`,
+});
+
+test('deletePortVlans() as `bridge vlan del vid 1 dev v0 master`', matches, {
+  send: (netlink) => deletePortVlans(netlink, v0, [{ id: 1, pvid: false, untagged: false }]),
+  headerBytes: 16,
+  nested: NESTED,
+  captured: `34000000 1100 0500 ec1b016b 00000000
+    07 00 0000 04000000 00000000 00000000
+    1400 1a00
+      0600 0000 0100 0000
+      0800 0200 0000 0100`,
+});
+
+test('setPortOptions() as `bridge link set dev v0 hairpin on`', matches, {
+  send: (netlink) => setPortOptions(netlink, v0, { hairpin: true, isolated: false }),
+  headerBytes: 16,
+  nested: NESTED,
+  captured: `2c000000 1300 0500 ec1b016b 00000000
+    07 00 0000 04000000 00000000 00000000
+    0c00 0c80 0500 0400 01 000000`,
+});
+
+test('addBridge() as `ip link add br1 up address … type bridge vlan_filtering 1`', matches, {
+  send: (netlink) =>
+    addBridge(netlink, {
+      name: 'br1',
+      mac: parseMac('02:00:00:00:00:03'),
+      mtuBytes: undefined,
+      vlanFiltering: true,
+    }),
+  headerBytes: 16,
+  nested: { '18': 0, '18.2': 0 },
+  captured: `50000000 1000 0506 eb1b016b 00000000
+    00 00 0000 00000000 01000000 01000000
+    0a00 0100 020000000003 0000
+    0800 0300 62723100
+    1c00 1200
+      0a00 0100 627269646765 0000
+      0c00 0200 0500 0700 01 000000`,
+});
+
+/** A link as a list of VLANs has it. */
+const link = (index: string, vlans: string) => ({
+  type: 16,
+  flags: 2,
+  body: hex(`07 00 0100 ${index} 00000000 00000000 ${vlans}`),
+});
+
+test('listPortVlans() writes ranges out and leaves other ports alone', (t) => {
+  // Put together from linux/if_bridge.h: VLAN 1 (pvid, untagged), then 10 to 12 as the begin and the end of a range.
+  const { netlink } = fakeNetlink(() => [
+    link('03000000', '0c00 1a00 0800 0200 0600 6300'),
+    link('04000000', '1c00 1a00 0800 0200 0600 0100 0800 0200 0800 0a00 0800 0200 1000 0c00'),
+    done(),
+  ]);
+  t.deepEqual(listPortVlans(netlink, v0), [
+    { id: 1, pvid: true, untagged: true },
+    ...[10, 11, 12].map((id) => ({ id, pvid: false, untagged: false })),
+  ]);
+});
