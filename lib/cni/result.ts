@@ -113,8 +113,8 @@ const SHAPES: readonly (readonly SpecVersion[])[] = [
 ];
 
 /**
- * Reads a result that a plugin printed or a runtime passes on. Without a version of its own it is taken to be in the
- * configuration's. `what` names it in errors.
+ * Reads a result that a runtime passes on. Without a version of its own it is taken to be in the configuration's, and one of
+ * another family of versions is refused. `what` names it in errors.
  * @throws CniError INVALID_CONFIG
  */
 export function parseResult(json: unknown, configVersion: SpecVersion, what: string): Result {
@@ -131,8 +131,8 @@ export function parseResult(json: unknown, configVersion: SpecVersion, what: str
 }
 
 /**
- * Reads a result in whatever version it says it is; without one it is taken to be in `assumed`. What a runtime kept may
- * be older than the configuration is now. @throws CniError INVALID_CONFIG
+ * Reads a result in whatever version it says it is; without one it is taken to be in `assumed`. What a plugin printed
+ * or a runtime kept may be older than the configuration. @throws CniError INVALID_CONFIG
  */
 export function parseResultOfAnyVersion(json: unknown, assumed: SpecVersion, what: string): Result {
   const own = ownVersion(json);

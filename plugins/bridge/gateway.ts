@@ -55,6 +55,10 @@ function defaultRoutes(ips: readonly ResultIp[], routes: readonly ResultRoute[])
   });
 }
 
+/** The name of the interface that the host reaches the containers by. */
+export const gatewayLinkName = ({ bridge, vlan, isGateway }: BridgeConfig): string =>
+  vlan === 0 || !isGateway ? bridge : `${bridge}.${vlan}`;
+
 /**
  * The interface that has the gateway's addresses: the bridge, or with an access VLAN one end of a pair whose other end is
  * a port of that VLAN. @throws CniError
@@ -62,14 +66,16 @@ function defaultRoutes(ips: readonly ResultIp[], routes: readonly ResultRoute[])
 export function ensureGatewayLink(
   host: Netlink,
   bridge: Link,
-  { vlan, isGateway }: BridgeConfig,
+  config: BridgeConfig,
   undo: DisposableStack,
 ): Link {
-  if (vlan === 0 || !isGateway) return bridge;
-  const name = `${bridge.name}.${vlan}`;
+  const name = gatewayLinkName(config);
+  if (name === bridge.name) return bridge;
   return step(`failed to create vlan gateway "${name}"`, () => {
     validateIfName(name);
-    return getLink(host, name) ?? createVlanGateway(host, bridge, { name, vlan }, undo);
+    return (
+      getLink(host, name) ?? createVlanGateway(host, bridge, { name, vlan: config.vlan }, undo)
+    );
   });
 }
 

@@ -30,7 +30,7 @@ import { openRtnl } from '#lib/net/rtnl.ts';
 import { ensureBridge } from './bridge-link.ts';
 import { checkAttachment } from './check.ts';
 import { BridgeConfig, requestedMac } from './config.ts';
-import { ensureGatewayLink, ensureGateways, planGateways } from './gateway.ts';
+import { ensureGatewayLink, ensureGateways, gatewayLinkName, planGateways } from './gateway.ts';
 import { awaitForwarding, connectPort, refuseExisting } from './port.ts';
 import { addSpoofCheck, deleteSpoofCheck } from './spoof-check.ts';
 
@@ -152,12 +152,8 @@ function tryReplaceNeighbour(host: Netlink, gateway: Link, address: Address, mac
   }
 }
 
-function forget(
-  host: Netlink,
-  { bridge: name, vlan }: BridgeConfig,
-  addresses: readonly Prefix[],
-): void {
-  const gateway = getLink(host, vlan === 0 ? name : `${name}.${vlan}`);
+function forget(host: Netlink, config: BridgeConfig, addresses: readonly Prefix[]): void {
+  const gateway = getLink(host, gatewayLinkName(config));
   if (gateway === undefined) return;
   for (const { address } of addresses) deleteNeighbour(host, gateway, address);
 }

@@ -115,7 +115,7 @@ function setVlans(host: Netlink, port: Link, config: BridgeConfig): void {
   addPortVlans(host, port, portVlans(config));
 }
 
-/** Waits until frames pass between container and bridge. @throws CniError with the state that it stays in */
+/** Waits until the port is up and the bridge uses it, or will after its spanning tree protocol. @throws CniError with its state */
 export function awaitForwarding(host: Netlink, bridge: Link, { index, name }: Link): void {
   let state = 'unknown';
   const forwards = poll(

@@ -53,7 +53,7 @@ export class Store implements Disposable {
   /** Whether it was looked at if index and reservations agree; from then on they do, or `#scanned` tells. */
   #looked = false;
   #changed = false;
-  /** Something failed half-way: the times must go on differing. */
+  /** Something failed half-way: the folders must not get our time. */
   #unsound = false;
 
   /** Opens the folder, making it if need be, and takes the lock. @throws LockTimeout, SysError */
@@ -141,9 +141,9 @@ export class Store implements Disposable {
     this.#scan();
   }
 
-  /** The address that was given out last of a range set, if that is known. @throws SysError */
+  /** The address that was given out last of a range set, if that is known. */
   lastReserved(set: number): Address | undefined {
-    const text = readTextIfAny(this.#markerPath(set))?.trim();
+    const text = readable(this.#markerPath(set))?.trim();
     return text === undefined ? undefined : addressOfFile(text);
   }
 
@@ -178,12 +178,7 @@ export class Store implements Disposable {
 
   /** What a reservation says; undefined if there is none, or what has its name can't be read: taken, nobody knows by whom. */
   #contentOf(address: Address): string | undefined {
-    try {
-      return readTextIfAny(this.#path(address));
-    } catch (error) {
-      if (isSysError(error)) return undefined;
-      throw error;
-    }
+    return readable(this.#path(address));
   }
 
   /** What index or scan say that a holder has. */
@@ -238,7 +233,7 @@ export class Store implements Disposable {
   #scan(): void {
     const scanned = new Map<string, { holder: Holder; addresses: Address[] }>();
     for (const name of listFolder(this.folder)) {
-      if (name.startsWith(TEMPORARY)) deleteFile(join(this.folder, name));
+      if (name.startsWith(TEMPORARY)) discardFile(join(this.folder, name));
       const address = addressOfFile(name);
       const holder = address && this.#holderOf(address);
       if (address === undefined || holder === undefined) continue;
@@ -255,5 +250,15 @@ export class Store implements Disposable {
     const seconds = ERA.begin + Math.floor(Math.random() * ERA.seconds);
     setModified(this.folder, seconds);
     this.#index.setModified(seconds);
+  }
+}
+
+/** The text of a file; undefined if there is none, or it is something that can't be read: that must not block a network. */
+function readable(path: string): string | undefined {
+  try {
+    return readTextIfAny(path);
+  } catch (error) {
+    if (isSysError(error)) return undefined;
+    throw error;
   }
 }

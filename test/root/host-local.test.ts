@@ -192,6 +192,8 @@ test('what is no reservation in the folder is passed over, and stays', async (t)
   await node.run('mkdir', ['-p', node.path('networks/net1/10.1.0.2')]);
   await node.run('mkfifo', [node.path('networks/net1/10.1.0.3')]);
   await node.run('ln', ['-s', '10.1.0.4', node.path('networks/net1/10.1.0.4')]);
+  await node.run('mkdir', [node.path('networks/net1/.tmp-0')]);
+  await node.run('mkfifo', [node.path('networks/net1/last_reserved_ip.0')]);
   const add = adder(node, config);
   t.is(await add('a'), '10.1.0.5/29');
   await node.succeed(t, 'DEL', { plugin: 'host-local', config, containerID: 'a' });
