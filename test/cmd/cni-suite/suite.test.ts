@@ -1,27 +1,12 @@
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { execa } from 'execa';
+import { temporaryFolder } from '#test/folder.ts';
 import { BIN, ownProgram, TestNode } from '#test/node.ts';
 import { flannelConfig, SUBNET_ENV } from '#test/configs.ts';
 
 const PLUGINS = ['bridge', 'flannel', 'host-local'];
-
-function folder(t: { teardown: (body: () => void) => void }): string {
-  const path = mkdtempSync(join(tmpdir(), 'cni-test-'));
-  t.teardown(() => rmSync(path, { recursive: true, force: true }));
-  return path;
-}
 
 /** Runs cni-suite; from source the program is named by the first argument. */
 function suite(...args: string[]) {
@@ -96,7 +81,7 @@ test('NODE_OPTIONS have no say', async (t) => {
 });
 
 test('install puts one file under all names, again and again, and leaves nothing beside', async (t) => {
-  const path = folder(t);
+  const path = temporaryFolder(t);
   writeFileSync(join(path, 'bridge'), 'old');
   for (const _ of [1, 2]) {
     const { stdout, exitCode } = await suite('install', path);
@@ -109,7 +94,7 @@ test('install puts one file under all names, again and again, and leaves nothing
 });
 
 test('install of some names leaves the others alone', async (t) => {
-  const path = folder(t);
+  const path = temporaryFolder(t);
   writeFileSync(join(path, 'bridge'), 'another');
   await suite('install', path, 'flannel');
   t.deepEqual(readdirSync(path).toSorted(), ['bridge', 'flannel']);
@@ -117,7 +102,7 @@ test('install of some names leaves the others alone', async (t) => {
 });
 
 test('install says what is wrong with its folder or names', async (t) => {
-  const path = folder(t);
+  const path = temporaryFolder(t);
   const fails = async (expected: RegExp, ...args: string[]) => {
     const { exitCode, stderr } = await suite('install', ...args);
     t.is(exitCode, 1);
@@ -139,7 +124,7 @@ test('install says what is wrong with its folder or names', async (t) => {
 });
 
 test('install into a full or read-only file system leaves the old files whole', async (t) => {
-  const path = folder(t);
+  const path = temporaryFolder(t);
   const script = (option: string) => `
     mount -t tmpfs -o size=1m none ${path} && echo old > ${path}/bridge && mount -o remount,${option} ${path}
     ${[...ownProgram('cni-suite').slice(0, BIN ? undefined : -1), 'install', path].join(' ')}

@@ -1,17 +1,9 @@
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { deleteResult, listCache, loadResult, saveResult } from '#cmd/cnitool/cache.ts';
 import type { Network } from '#cmd/cnitool/network-list.ts';
+import { temporaryFolder } from '#test/folder.ts';
 import { CniError } from '#lib/cni/error.ts';
 
 const NETWORK: Network = {
@@ -46,15 +38,9 @@ const OF_LIBCNI = JSON.stringify({
   result: { cniVersion: '0.4.0', dns: {}, ips: [{ address: '10.1.0.9/24', version: '4' }] },
 });
 
-function emptyCache(t: ExecutionContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'cnitool-test-'));
-  t.teardown(() => rmSync(folder, { recursive: true }));
-  return folder;
-}
-
 /** A cache with one file, which is that of ATTACHMENT unless named otherwise. */
 function cacheWith(t: ExecutionContext, text: string, file = 'blue-cnitool-1-eth0'): string {
-  const folder = emptyCache(t);
+  const folder = temporaryFolder(t);
   mkdirSync(join(folder, 'results'));
   writeFileSync(join(folder, 'results', file), text);
   return folder;
@@ -64,7 +50,7 @@ const addresses = (folder: string) =>
   loadResult(folder, 'blue', ATTACHMENT)?.ips.map(({ address }) => address.toString());
 
 test("saveResult() writes libcni's format under libcni's name, for root alone", (t) => {
-  const folder = emptyCache(t);
+  const folder = temporaryFolder(t);
   saveResult(folder, NETWORK, ATTACHMENT, RESULT);
   const path = join(folder, 'results', 'blue-cnitool-1-eth0');
   t.deepEqual(readdirSync(join(folder, 'results')), ['blue-cnitool-1-eth0']);
@@ -84,7 +70,7 @@ test("saveResult() writes libcni's format under libcni's name, for root alone", 
 });
 
 test('saveResult() leaves out what there is nothing of', (t) => {
-  const folder = emptyCache(t);
+  const folder = temporaryFolder(t);
   saveResult(
     folder,
     NETWORK,
@@ -121,7 +107,7 @@ test('loadResult() reads the bare results of old', (t) => {
 });
 
 test('loadResult() knows nothing of what was never added', (t) => {
-  t.is(loadResult(emptyCache(t), 'blue', ATTACHMENT), undefined);
+  t.is(loadResult(temporaryFolder(t), 'blue', ATTACHMENT), undefined);
 });
 
 for (const text of ['', '{', '[]', '{}', '{"kind":"other"}', '{"kind":"cniCacheV1","netns":5}']) {

@@ -1,14 +1,13 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { parseListFile } from '#cmd/cnitool/config.ts';
 import { findNetwork, listNetworks } from '#cmd/cnitool/network-list.ts';
+import { temporaryFolder } from '#test/folder.ts';
 
 /** A folder with these files, gone after the test. */
 function folderOf(t: ExecutionContext, files: Readonly<Record<string, object | string>>): string {
-  const folder = mkdtempSync(join(tmpdir(), 'cnitool-test-'));
-  t.teardown(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder(t);
   for (const [name, content] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
     const text = typeof content === 'string' ? content : JSON.stringify(content);

@@ -1,21 +1,15 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { temporaryFolder } from '#test/folder.ts';
 import { isSysError, SysError } from '#lib/sys/error.ts';
 import { deleteFile, linkFile, readTextIfAny, replaceFile } from '#lib/sys/file.ts';
 import { sysCall } from '#lib/sys/libc.ts';
 import { lockFile, LockTimeout } from '#lib/sys/lock.ts';
 import { openNetns, openOwnNetns, within } from '#lib/sys/netns.ts';
 
-function folder(t: { teardown: (body: () => void) => void }): string {
-  const path = mkdtempSync(join(tmpdir(), 'cni-test-'));
-  t.teardown(() => rmSync(path, { recursive: true }));
-  return path;
-}
-
 test('replaceFile() leaves nothing beside the file', (t) => {
-  const path = folder(t);
+  const path = temporaryFolder(t);
   replaceFile(join(path, 'a'), 'one');
   replaceFile(join(path, 'a'), 'two');
   t.is(readTextIfAny(join(path, 'a')), 'two');
@@ -24,7 +18,7 @@ test('replaceFile() leaves nothing beside the file', (t) => {
 });
 
 test('linkFile() tells when the name is taken, deleteFile() accepts absence', (t) => {
-  const path = folder(t);
+  const path = temporaryFolder(t);
   writeFileSync(join(path, 'a'), 'x');
   t.true(linkFile(join(path, 'a'), join(path, 'b')));
   t.false(linkFile(join(path, 'a'), join(path, 'b')));
@@ -34,7 +28,7 @@ test('linkFile() tells when the name is taken, deleteFile() accepts absence', (t
 });
 
 test('a lock is waited for no longer than its limit, and given back by using', (t) => {
-  const path = join(folder(t), 'lock');
+  const path = join(temporaryFolder(t), 'lock');
   {
     using _held = lockFile(path, 0o600);
     const error = t.throws(() => lockFile(path, 0o600, 20), { instanceOf: LockTimeout });
