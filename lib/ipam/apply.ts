@@ -1,6 +1,5 @@
 /** Giving a container's interface what an IPAM plugin answered: sysctls, addresses, routes. */
 import type { Address, Family } from '#lib/addr/address.ts';
-import type { AttachmentCall } from '#lib/cni/plugin.ts';
 import { CniError, CODE, step } from '#lib/cni/error.ts';
 import type { Result, ResultIp, ResultRoute } from '#lib/cni/result.ts';
 import { addAddress, listAddresses } from '#lib/net/address.ts';
@@ -130,14 +129,6 @@ function awaitDad(rtnl: Netlink, link: Link): void {
       `link ${link.name} still has tentative addresses after ${DAD_LIMIT_MS / 1000} seconds`,
     );
   }
-}
-
-/** The addresses of a result that belong to an attachment's interface: those without an index belong to it too. */
-export function ownAddresses(result: Result, { attachment }: AttachmentCall<unknown>): ResultIp[] {
-  return result.ips.filter(({ interface: index }) => {
-    const owner = index === undefined ? undefined : result.interfaces[index];
-    return owner === undefined || (owner.name === attachment.ifName && Boolean(owner.sandbox));
-  });
 }
 
 /** CHECK: every address and route of the plan is there. @throws CniError that names the first that is not */

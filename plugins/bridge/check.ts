@@ -3,7 +3,8 @@ import { CniError, CODE } from '#lib/cni/error.ts';
 import type { AttachmentCall } from '#lib/cni/plugin.ts';
 import type { Result, ResultInterface } from '#lib/cni/result.ts';
 import { openContainer } from '#lib/cni/attachment.ts';
-import { checkAddresses, ownAddresses } from '#lib/ipam/apply.ts';
+import { ownAddresses, requirePrevResult } from '#lib/cni/prev-result.ts';
+import { checkAddresses } from '#lib/ipam/apply.ts';
 import { checkMasquerade } from '#lib/masquerade/masquerade.ts';
 import { listAddresses } from '#lib/net/address.ts';
 import { isActive, portOptions } from '#lib/net/bridge.ts';
@@ -19,15 +20,15 @@ type BridgeCall = AttachmentCall<BridgeConfig>;
 
 /** @throws CniError that names the first difference */
 export function checkAttachment(call: BridgeCall): void {
-  const { attachment, config, prevResult } = call;
-  if (prevResult === undefined) throw broken('Required prevResult missing');
+  const { attachment, config } = call;
+  const prevResult = requirePrevResult(call, 'Required prevResult missing');
   using host = openRtnl();
   using netns = openContainer(attachment);
   using container = openRtnl(netns);
   const bridge = checkBridge(host, config, prevResult);
   const link = checkContainerLink(container, call, prevResult);
   const port = checkPort(host, bridge, link, call);
-  const ips = ownAddresses(prevResult, call);
+  const ips = ownAddresses(prevResult, attachment);
   checkAddresses(container, link, { ips, routes: prevResult.routes });
   if (config.vlan === 0) checkGateways(host, bridge, prevResult, config);
   const addresses = ips.map(({ address }) => address);

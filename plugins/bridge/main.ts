@@ -6,13 +6,13 @@ import { openContainer, openContainerIfAny } from '#lib/cni/attachment.ts';
 import { isEmptyDns } from '#lib/cni/config.ts';
 import { cleanUp } from '#lib/cni/error.ts';
 import { type AttachmentCall, definePlugin } from '#lib/cni/plugin.ts';
+import { ownAddresses } from '#lib/cni/prev-result.ts';
 import { EMPTY_RESULT, type Result, type ResultInterface } from '#lib/cni/result.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
 import {
   announceAddresses,
   configureAddresses,
   type Container,
-  ownAddresses,
   requireAddresses,
 } from '#lib/ipam/apply.ts';
 import { ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus } from '#lib/ipam/ipam.ts';
@@ -161,7 +161,7 @@ function forget(host: Netlink, config: BridgeConfig, addresses: readonly Prefix[
 /** The container's addresses with their subnets, as ADD's result or the interface has them; undefined: all that there are. */
 function knownAddresses(call: BridgeCall, rtnl: Netlink | undefined): Prefix[] | undefined {
   const { prevResult, attachment } = call;
-  const told = prevResult === undefined ? [] : ownAddresses(prevResult, call);
+  const told = prevResult === undefined ? [] : ownAddresses(prevResult, attachment);
   const link = rtnl && getLink(rtnl, attachment.ifName);
   const met = rtnl === undefined || link === undefined ? [] : listAddresses(rtnl, link);
   const addresses = [
