@@ -2,19 +2,21 @@
 import type { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
 import { cleanUp, CniError, CODE, step } from '#lib/cni/error.ts';
-import { type Nftables, openNftables } from '#lib/net/nftables.ts';
-import { isSysError } from '#lib/sys/error.ts';
+import {
+  type Backend,
+  chooseBackend,
+  openNftablesIfAny,
+  requireBackend,
+  requireNftables,
+} from '#lib/netfilter/backend.ts';
 import * as iptables from './iptables.ts';
 import * as maps from './nftables.ts';
 import type { MasqueradePolicy } from './policy.ts';
 import { deleteReferenceRules, gcReferenceRules } from './reference.ts';
 
-/** What does the work. */
-type MasqueradeBackend = 'nftables' | 'iptables';
-
 /** What a network wants masqueraded, and by what; undefined: nftables where the kernel has it. */
 export interface MasqueradeOptions extends MasqueradePolicy {
-  readonly backend: MasqueradeBackend | undefined;
+  readonly backend: Backend | undefined;
 }
 
 /** Masquerades a pod's addresses, given with the length of their subnet; `undo` ends it. @throws CniError */
@@ -27,40 +29,12 @@ export function masquerade(
   if (addresses.length === 0) return;
   undo.defer(() => unmasquerade(owner, addresses));
   step('failed to set up masquerading', () => {
-    using nftables = openIfSupported();
-    if (backendFor(options, nftables) === 'iptables') {
+    using nftables = openNftablesIfAny();
+    if (chooseBackend(options.backend, nftables) === 'iptables') {
       iptables.addMasquerade(nftables, owner, addresses, options);
-    } else maps.addMasquerade(nftables ?? unsupported(), owner, addresses, options);
+    } else
+      maps.addMasquerade(requireNftables(nftables, 'ipMasqBackend'), owner, addresses, options);
   });
-}
-
-function backendFor(
-  { backend }: MasqueradeOptions,
-  nftables: Nftables | undefined,
-): MasqueradeBackend {
-  return backend ?? (nftables === undefined ? 'iptables' : 'nftables');
-}
-
-function unsupported(): never {
-  throw new CniError(
-    CODE.IO_FAILURE,
-    'this kernel has no nf_tables',
-    'load the module nf_tables, or set "ipMasqBackend": "iptables"',
-  );
-}
-
-/** A conversation with nf_tables, or undefined where the kernel has none. */
-function openIfSupported(): Nftables | undefined {
-  try {
-    using undo = new DisposableStack();
-    const nftables = undo.use(openNftables());
-    if (!nftables.isSupported()) return undefined;
-    undo.move();
-    return nftables;
-  } catch (error) {
-    if (isSysError(error, 'EPROTONOSUPPORT')) return undefined;
-    throw error;
-  }
 }
 
 /**
@@ -69,7 +43,7 @@ function openIfSupported(): Nftables | undefined {
  * accepted. @throws CniError
  */
 export function unmasquerade(owner: Attachment, addresses?: readonly Prefix[]): void {
-  using nftables = openIfSupported();
+  using nftables = openNftablesIfAny();
   cleanUp(
     () => nftables && maps.deleteMasquerade(nftables, owner),
     () => nftables && deleteReferenceRules(nftables, owner),
@@ -79,7 +53,7 @@ export function unmasquerade(owner: Attachment, addresses?: readonly Prefix[]): 
 
 /** Ends the masquerading of all attachments of a network that are not valid. @throws CniError */
 export function gcMasquerade(network: string, valid: readonly AttachmentKey[]): void {
-  using nftables = openIfSupported();
+  using nftables = openNftablesIfAny();
   if (nftables === undefined) return;
   cleanUp(
     () => maps.gcMasquerade(nftables, network, valid),
@@ -93,7 +67,7 @@ export function checkMasquerade(
   addresses: readonly Prefix[],
   options: MasqueradeOptions,
 ): void {
-  using nftables = openIfSupported();
+  using nftables = openNftablesIfAny();
   // On a node where the suites were swapped the reference's iptables rules do the work.
   const others = addresses.filter(({ family }) => !iptables.hasMasquerade(nftables, owner, family));
   const missing = nftables ? maps.missingMasquerade(nftables, owner, others, options) : others;
@@ -105,13 +79,6 @@ export function checkMasquerade(
   }
 }
 
-/** STATUS: one of the backends can be used. @throws CniError PLUGIN_NOT_AVAILABLE */
-export function masqueradeStatus(options: MasqueradeOptions): void {
-  using nftables = openIfSupported();
-  const backend = backendFor(options, nftables);
-  if (backend === 'nftables' ? nftables !== undefined : iptables.isSupported()) return;
-  throw new CniError(
-    CODE.PLUGIN_NOT_AVAILABLE,
-    `Cannot masquerade: this host has no ${options.backend ?? 'nf_tables and no iptables'}`,
-  );
-}
+/** STATUS: the backend can be used. @throws CniError PLUGIN_NOT_AVAILABLE */
+export const masqueradeStatus = ({ backend }: MasqueradeOptions): void =>
+  requireBackend(backend, 'masquerade');

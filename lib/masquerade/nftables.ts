@@ -3,14 +3,14 @@
  * with the number of pods. In each family's table:
  *
  *   map pods         pod address -> goto the chain of its network's policy
- *   map attachments  who (network, attachment and number) -> pod address: what DEL looks up when it has nothing else
+ *   map attachments  who -> pod address
  *   chain postrouting, the hook: ip saddr vmap @pods
- *   chain NETWORK-DIGEST, a policy: exempt destinations return, the rest is masqueraded
+ *   chain net-NETWORK-DIGEST, a policy: exempt destinations return, the rest is masqueraded
  */
 import type { Address, Family } from '#lib/addr/address.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
-import { type Attachment, type AttachmentKey } from '#lib/cni/attachment.ts';
-import { isNetlinkError, type Request } from '#lib/net/netlink.ts';
+import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import type { Request } from '#lib/net/netlink.ts';
 import {
   loadAddress,
   lookupVerdict,
@@ -18,11 +18,24 @@ import {
   matchPrefix,
   verdict,
 } from '#lib/net/nft-expression.ts';
-import type { ListedElement } from '#lib/net/nft-listing.ts';
-import { concatenation, DATA_TYPES, nft, type Table } from '#lib/net/nft-message.ts';
+import { DATA_TYPES, nft, type Table } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
-import { sha512 } from '#lib/sys/digest.ts';
-import { attachmentTag, commentPrefix, networkTag, nftComment } from './owner.ts';
+import {
+  addIndex,
+  addToIndex,
+  deleteEmptyIndex,
+  deleteFromIndex,
+  indexKey,
+  type IndexKey,
+  listIndex,
+  listStale,
+} from '#lib/netfilter/attachment-index.ts';
+import {
+  commitElements,
+  deleteElements,
+  deleteUnused,
+} from '#lib/netfilter/element-transaction.ts';
+import { commentPrefix, ownerComment, policyChain } from '#lib/netfilter/owner.ts';
 import { exemptions, type MasqueradePolicy, MULTICAST } from './policy.ts';
 
 /** Tables of our own: the reference plugins rebuild theirs on every ADD. */
@@ -34,41 +47,21 @@ const TABLES = {
 const FAMILIES: readonly Family[] = [4, 6];
 const COMMENT = 'CNI pods whose traffic is masqueraded';
 const PODS = 'pods';
-const ATTACHMENTS = 'attachments';
 const POSTROUTING = 'postrouting';
 
 /** linux/netfilter_ipv4.h: NF_IP_PRI_NAT_SRC */
 const SRCNAT = 100;
-
-/** How often ADD starts again because another call changed the tables in between. */
-const RACE_LIMIT = 10;
 
 /** One address of a pod, with what belongs to it in the tables. */
 interface Entry {
   readonly table: Table;
   readonly family: Family;
   readonly address: Address;
-  readonly key: Uint8Array;
+  /** Among the addresses of its family. */
+  readonly number: number;
   readonly exempt: readonly Prefix[];
   readonly chain: string;
 }
-
-/** Keys of map attachments are two interface-name-like texts, so that `nft list` shows them. */
-const KEY_TYPE = concatenation(DATA_TYPES.ifname, DATA_TYPES.ifname);
-
-function attachmentKey(owner: Attachment, number: number): Uint8Array {
-  const bytes = Buffer.alloc(KEY_TYPE.bytes);
-  bytes.write(networkTag(owner.network).slice(0, 15), 0);
-  bytes.write(`${attachmentTag(owner).slice(0, 12)}.${number}`, 16);
-  return bytes;
-}
-
-/** Network and attachment of a key, without the number. */
-const keyText = (key: Uint8Array): string =>
-  Buffer.from(key)
-    .toString('latin1')
-    .replaceAll('\0', ' ')
-    .replace(/\.[0-9]+ *$/, '');
 
 function entries(
   owner: Attachment,
@@ -80,15 +73,8 @@ function entries(
       .filter((address) => address.family === family)
       .map((address, number) => {
         const exempt = exemptions(address, policy);
-        const digest = sha512(exempt.join(' ')).slice(0, 8);
-        return {
-          table: TABLES[family],
-          family,
-          address: address.address,
-          key: attachmentKey(owner, number),
-          exempt,
-          chain: `${owner.network.slice(0, 64)}-${digest}`,
-        };
+        const chain = policyChain(owner.network, exempt.join(' '));
+        return { table: TABLES[family], family, address: address.address, number, exempt, chain };
       }),
   );
 }
@@ -101,50 +87,32 @@ export function addMasquerade(
   policy: MasqueradePolicy,
 ): void {
   const wanted = entries(owner, addresses, policy);
-  let requests = wanted.flatMap((entry) => elements(owner, entry));
-  for (let tries = 1; ; tries += 1) {
-    try {
-      nftables.commit(requests);
-      return;
-    } catch (error) {
-      if (tries === RACE_LIMIT) throw error;
-      if (isNetlinkError(error, 'ENOENT')) {
-        // The first pod of this policy, or somebody flushed the tables: make all of it, which does no harm twice.
-        requests = wanted.flatMap((entry) => [...structure(entry), ...elements(owner, entry)]);
-      } else if (isNetlinkError(error, 'EEXIST')) {
-        // Left by an earlier owner of the address, or by an ADD of ours that died.
-        requests = wanted.flatMap((entry) => [
-          ...structure(entry),
-          ...removals(nftables, entry),
-          ...elements(owner, entry),
-        ]);
-      } else throw error;
-    }
-  }
+  commitElements(nftables, {
+    elements: wanted.flatMap((entry) => elements(owner, entry)),
+    structure: () => wanted.flatMap(structure),
+    // Left by an earlier owner of the address, or by an ADD of ours that died.
+    clear: () => wanted.flatMap((entry) => removals(nftables, owner, entry)),
+  });
 }
 
-const elements = (owner: Attachment, { table, key, address, chain }: Entry): Request[] => {
-  const comment = nftComment(owner);
+const elements = (owner: Attachment, { table, number, address, chain }: Entry): Request[] => {
+  const comment = ownerComment(owner);
+  const key = address.toBytes();
   return [
-    nft.addElement(table, ATTACHMENTS, { key, value: address.toBytes(), comment }),
-    nft.addElement(table, PODS, {
-      key: address.toBytes(),
-      value: { code: 'goto', chain },
-      comment,
-    }),
+    addToIndex(table, owner, number, { value: key, comment }),
+    nft.addElement(table, PODS, { key, value: { code: 'goto', chain }, comment }),
   ];
 };
 
 /** Whatever stands at the keys of an entry. */
-function removals(nftables: Nftables, { table, key, address }: Entry): Request[] {
-  const requests: Request[] = [];
-  if (nftables.getElement(table, ATTACHMENTS, key)) {
-    requests.push(nft.deleteElement(table, ATTACHMENTS, key));
-  }
-  if (nftables.getElement(table, PODS, address.toBytes())) {
-    requests.push(nft.deleteElement(table, PODS, address.toBytes()));
-  }
-  return requests;
+function removals(nftables: Nftables, owner: Attachment, entry: Entry): Request[] {
+  const { table, number, address } = entry;
+  const remembered = listIndex(nftables, table, indexKey(owner))[number];
+  const pod = nftables.getElement(table, PODS, address.toBytes());
+  return [
+    ...(remembered === undefined ? [] : [deleteFromIndex(table, remembered)]),
+    ...(pod === undefined ? [] : [nft.deleteElement(table, PODS, pod.key)]),
+  ];
 }
 
 /** Table, maps, hook and policy chain; rules are flushed and made again, in the same transaction. */
@@ -157,7 +125,7 @@ function structure({ table, family, exempt, chain }: Entry): Request[] {
   return [
     nft.addTable(table, COMMENT),
     nft.addMap(table, PODS, addressType, DATA_TYPES.verdict),
-    nft.addMap(table, ATTACHMENTS, KEY_TYPE, addressType),
+    addIndex(table, addressType),
     nft.addChain(table, POSTROUTING, { type: 'nat', hook: 'postrouting', priority: SRCNAT }),
     nft.deleteRules(table, POSTROUTING),
     nft.addRule(table, POSTROUTING, [loadAddress('saddr', family), lookupVerdict(PODS)]),
@@ -169,56 +137,30 @@ function structure({ table, family, exempt, chain }: Entry): Request[] {
 
 /** Ends the masquerading of an attachment; nothing to end is accepted. @throws NetlinkError */
 export function deleteMasquerade(nftables: Nftables, owner: Attachment): void {
-  for (const family of FAMILIES) {
-    for (let number = 0; ; number += 1) {
-      const key = attachmentKey(owner, number);
-      const attachment = nftables.getElement(TABLES[family], ATTACHMENTS, key);
-      if (attachment === undefined) break;
-      deleteEntry(nftables, TABLES[family], attachment);
-    }
-  }
+  for (const family of FAMILIES) deletePods(nftables, TABLES[family], indexKey(owner));
 }
 
-/** Takes out one address, unless another attachment has it by now, and what no other pod needs. */
-function deleteEntry(nftables: Nftables, table: Table, attachment: ListedElement): void {
-  const address = attachment.value ?? new Uint8Array();
-  const pod = nftables.getElement(table, PODS, address);
-  const isOwn = pod?.comment !== undefined && pod.comment === attachment.comment;
-  acceptAbsence(() =>
-    nftables.commit([
-      nft.deleteElement(table, ATTACHMENTS, attachment.key),
-      ...(isOwn ? [nft.deleteElement(table, PODS, address)] : []),
-    ]),
-  );
-  if (isOwn && pod.chain !== undefined) deleteUnused(nftables, table, pod.chain);
-}
-
-/** Deletes a policy chain that no element leads to any more, and with the last one the table. */
-function deleteUnused(nftables: Nftables, table: Table, chain: string): void {
-  const rules = nftables.listRules(table, chain).length;
-  if ((nftables.chainUse(table, chain) ?? 0) > rules) return;
-  const chainRequests = [nft.deleteRules(table, chain), nft.deleteChain(table, chain)];
-  if (!acceptAbsence(() => nftables.commit(chainRequests))) return;
-  acceptAbsence(() =>
-    nftables.commit([
+/** Takes out the addresses, but those that another attachment has by now, and what no other pod needs. */
+function deletePods(nftables: Nftables, table: Table, key: IndexKey): void {
+  const chains = new Set<string>();
+  deleteElements(nftables, table, key, ({ value = new Uint8Array(), comment }) => {
+    const pod = nftables.getElement(table, PODS, value);
+    if (pod?.comment === undefined || pod.comment !== comment) return [];
+    if (pod.chain !== undefined) chains.add(pod.chain);
+    return [nft.deleteElement(table, PODS, value)];
+  });
+  deleteUnused(
+    nftables,
+    table,
+    [...chains],
+    [
       nft.deleteRules(table, POSTROUTING),
       nft.deleteChain(table, POSTROUTING),
       nft.deleteEmptySet(table, PODS),
-      nft.deleteEmptySet(table, ATTACHMENTS),
+      deleteEmptyIndex(table),
       nft.deleteEmptyTable(table),
-    ]),
+    ],
   );
-}
-
-/** Another call was quicker, to delete it or to use it again: both are fine. @returns whether it was done */
-function acceptAbsence(body: () => void): boolean {
-  try {
-    body();
-    return true;
-  } catch (error) {
-    if (isNetlinkError(error, 'ENOENT', 'EBUSY')) return false;
-    throw error;
-  }
 }
 
 /** Ends the masquerading of all attachments of a network but the valid ones. @throws NetlinkError */
@@ -227,13 +169,9 @@ export function gcMasquerade(
   network: string,
   valid: readonly AttachmentKey[],
 ): void {
-  const owner = (key: AttachmentKey): Attachment => ({ ...key, network, netns: undefined });
-  const keep = new Set(valid.map((key) => keyText(attachmentKey(owner(key), 0))));
-  const mine = networkTag(network).slice(0, 15);
   for (const family of FAMILIES) {
-    for (const element of nftables.listElements(TABLES[family], ATTACHMENTS)) {
-      const text = keyText(element.key);
-      if (text.startsWith(mine) && !keep.has(text)) deleteEntry(nftables, TABLES[family], element);
+    for (const key of listStale(nftables, TABLES[family], network, valid)) {
+      deletePods(nftables, TABLES[family], key);
     }
   }
 }

@@ -4,7 +4,7 @@ import { isNetlinkError } from '#lib/net/netlink.ts';
 import type { ListedRule } from '#lib/net/nft-listing.ts';
 import { nft, type Table } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
-import { commentPrefix, networkTag } from './owner.ts';
+import { commentPrefix, networkTag } from '#lib/netfilter/owner.ts';
 
 const TABLE: Table = { family: 'inet', name: 'cni_plugins_masquerade' };
 const CHAIN = 'masq_checks';

@@ -28,32 +28,35 @@ const NAMES = {
   6: '/proc/self/net/ip6_tables_names',
 } as const;
 
+/** The tables that are asked for. */
+export type XtablesName = 'nat' | 'filter';
+
 /**
- * Whether table nat has this chain, in the namespace the thread is in. Without the permission to ask (CAP_NET_ADMIN; in some
+ * Whether a table has this chain, in the namespace the thread is in. Without the permission to ask (CAP_NET_ADMIN; in some
  * user namespaces not even the tables' names can be read) there is nothing that this process could delete. @throws SysError
  */
-export function hasLegacyNatChain(family: Family, chain: string): boolean {
+export function hasLegacyChain(family: Family, table: XtablesName, chain: string): boolean {
   try {
-    return hasChain(family, chain);
+    return hasChain(family, table, chain);
   } catch (error) {
     if (isSysError(error, 'EACCES', 'EPERM')) return false;
     throw error;
   }
 }
 
-function hasChain(family: Family, chain: string): boolean {
-  if (!(readTextIfAny(NAMES[family]) ?? '').split('\n').includes('nat')) return false;
+function hasChain(family: Family, table: XtablesName, chain: string): boolean {
+  if (!(readTextIfAny(NAMES[family]) ?? '').split('\n').includes(table)) return false;
   using socket = new Socket(AF[family], SOCK_RAW, IPPROTO_RAW);
   // A user chain starts with an entry that holds its name, ended by a zero byte.
-  return readNatEntries(socket, family).includes(`${chain}\0`);
+  return readEntries(socket, family, table).includes(`${chain}\0`);
 }
 
-function readNatEntries(socket: Socket, family: Family): Buffer {
+function readEntries(socket: Socket, family: Family, table: XtablesName): Buffer {
   for (let tries = 1; ; tries += 1) {
-    const info = request(INFO_BYTES);
+    const info = request(table, INFO_BYTES);
     socket.getOption(SOL[family], SO_GET_INFO, info);
     const size = viewOf(info).getUint32(INFO_BYTES - 4, true);
-    const entries = request(ENTRIES_OFFSET + size);
+    const entries = request(table, ENTRIES_OFFSET + size);
     entries.writeUInt32LE(size, TABLE_NAME_BYTES);
     try {
       socket.getOption(SOL[family], SO_GET_ENTRIES, entries);
@@ -64,8 +67,8 @@ function readNatEntries(socket: Socket, family: Family): Buffer {
   }
 }
 
-function request(bytes: number): Buffer {
+function request(table: XtablesName, bytes: number): Buffer {
   const buffer = Buffer.alloc(bytes);
-  buffer.write('nat', 0);
+  buffer.write(table, 0);
   return buffer;
 }

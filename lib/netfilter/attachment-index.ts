@@ -1,0 +1,113 @@
+/**
+ * Map `attachments` of a table of ours: who (network, attachment and number) -> what of it stands in the table's other maps.
+ * DEL and GC need nothing else, and ask for one key instead of reading everybody's elements.
+ */
+import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import type { Request } from '#lib/net/netlink.ts';
+import type { ListedElement } from '#lib/net/nft-listing.ts';
+import {
+  concatenation,
+  DATA_TYPES,
+  type DataType,
+  type Element,
+  nft,
+  type Table,
+} from '#lib/net/nft-message.ts';
+import type { Nftables } from '#lib/net/nftables.ts';
+import { attachmentTag, networkTag } from './owner.ts';
+
+const ATTACHMENTS = 'attachments';
+
+/** Keys are two interface-name-like texts, so that `nft list` shows them. */
+const KEY_TYPE = concatenation(DATA_TYPES.ifname, DATA_TYPES.ifname);
+const NETWORK_DIGITS = 15;
+const ATTACHMENT_DIGITS = 12;
+
+/** An attachment as far as its keys tell: digits of its network and of itself. */
+export interface IndexKey {
+  readonly network: string;
+  readonly attachment: string;
+}
+
+/** The digits of an attachment. */
+export const indexKey = (owner: Attachment): IndexKey => ({
+  network: networkTag(owner.network).slice(0, NETWORK_DIGITS),
+  attachment: attachmentTag(owner).slice(0, ATTACHMENT_DIGITS),
+});
+
+/** The digits in an owner's comment. */
+export function indexKeyOf(comment: string): IndexKey | undefined {
+  const [, network, attachment] = /^([0-9a-f]{16})-([0-9a-f]{16}), /.exec(comment) ?? [];
+  if (network === undefined || attachment === undefined) return undefined;
+  return {
+    network: network.slice(0, NETWORK_DIGITS),
+    attachment: attachment.slice(0, ATTACHMENT_DIGITS),
+  };
+}
+
+function encodeKey({ network, attachment }: IndexKey, number: number): Uint8Array {
+  const bytes = Buffer.alloc(KEY_TYPE.bytes);
+  bytes.write(network, 0);
+  bytes.write(`${attachment}.${number}`, KEY_TYPE.bytes / 2);
+  return bytes;
+}
+
+function decodeKey(key: Uint8Array): IndexKey {
+  const bytes = Buffer.from(key);
+  return {
+    network: bytes.toString('latin1', 0, NETWORK_DIGITS),
+    attachment: bytes.toString(
+      'latin1',
+      KEY_TYPE.bytes / 2,
+      KEY_TYPE.bytes / 2 + ATTACHMENT_DIGITS,
+    ),
+  };
+}
+
+/** Makes the map in a table; `value` is the type of what is remembered. */
+export const addIndex = (table: Table, value: DataType): Request =>
+  nft.addMap(table, ATTACHMENTS, KEY_TYPE, value);
+
+/** Deletes the map; refused with EBUSY while anything is in it. */
+export const deleteEmptyIndex = (table: Table): Request => nft.deleteEmptySet(table, ATTACHMENTS);
+
+/** Remembers something of an attachment; its numbers run from 0 without holes. */
+export const addToIndex = (
+  table: Table,
+  owner: Attachment,
+  number: number,
+  element: Omit<Element, 'key'>,
+): Request =>
+  nft.addElement(table, ATTACHMENTS, { ...element, key: encodeKey(indexKey(owner), number) });
+
+/** Forgets something. */
+export const deleteFromIndex = (table: Table, { key }: ListedElement): Request =>
+  nft.deleteElement(table, ATTACHMENTS, key);
+
+/** What is remembered of an attachment, by its numbers. @throws NetlinkError */
+export function listIndex(nftables: Nftables, table: Table, key: IndexKey): ListedElement[] {
+  const elements: ListedElement[] = [];
+  for (;;) {
+    const element = nftables.getElement(table, ATTACHMENTS, encodeKey(key, elements.length));
+    if (element === undefined) return elements;
+    elements.push(element);
+  }
+}
+
+/** The attachments of a network that the table knows and that are not valid. @throws NetlinkError */
+export function listStale(
+  nftables: Nftables,
+  table: Table,
+  network: string,
+  valid: readonly AttachmentKey[],
+): IndexKey[] {
+  const keep = new Set(
+    valid.map((key) => indexKey({ ...key, network, netns: undefined }).attachment),
+  );
+  const mine = networkTag(network).slice(0, NETWORK_DIGITS);
+  const stale = nftables
+    .listElements(table, ATTACHMENTS)
+    .map(({ key }) => decodeKey(key))
+    .filter(({ network: digits, attachment }) => digits === mine && !keep.has(attachment));
+  return [...new Map(stale.map((key) => [key.attachment, key])).values()];
+}

@@ -1,0 +1,159 @@
+/**
+ * iptables as the reference plugins use it: rules are read by one iptables-save and made by one iptables-restore a family.
+ * Chains of iptables-nft are deleted through nf_tables itself, without a program; those of iptables-legacy by its own.
+ */
+import type { Address, Family } from '#lib/addr/address.ts';
+import { Prefix } from '#lib/addr/prefix.ts';
+import { CniError, CODE } from '#lib/cni/error.ts';
+import { isNetlinkError } from '#lib/net/netlink.ts';
+import { nft, type Table } from '#lib/net/nft-message.ts';
+import type { Nftables } from '#lib/net/nftables.ts';
+import { hasLegacyChain, type XtablesName } from '#lib/net/xtables.ts';
+import { ChildError, type ChildResult, runChild } from '#lib/sys/process.ts';
+
+/** Names of a program: in the flavour asked for, or as whatever the host has. */
+const PROGRAMS = { 4: 'iptables', 6: 'ip6tables' } as const satisfies Record<Family, string>;
+
+/** The families of tables that iptables-nft keeps. */
+const TABLE_FAMILIES = { 4: 'ip', 6: 'ip6' } as const satisfies Record<Family, Table['family']>;
+
+/** How long iptables waits for its lock, and how long we wait for iptables. */
+const LOCK_SECONDS = 10;
+const CHILD_LIMIT_MS = 30_000;
+
+/** A chain of a container's and the shared chain whose rules lead to it. */
+export interface ContainerChain {
+  readonly table: XtablesName;
+  readonly chain: string;
+  readonly entry: string;
+}
+
+/** Where iptables-nft keeps a table. */
+export const nftTable = (family: Family, name: XtablesName): Table => ({
+  family: TABLE_FAMILIES[family],
+  name,
+});
+
+/** Whether a table has a chain, in either flavour of iptables. @throws NetlinkError, SysError */
+export const hasChain = (
+  nftables: Nftables | undefined,
+  family: Family,
+  { table, chain }: Pick<ContainerChain, 'table' | 'chain'>,
+): boolean =>
+  nftables?.hasChain(nftTable(family, table), chain) === true ||
+  hasLegacyChain(family, table, chain);
+
+/**
+ * Deletes a container's chain with the rules that lead to it; with `sources` only the rules for those source addresses, and the
+ * chain if no other is left. Nothing to delete is accepted. @throws CniError, NetlinkError
+ */
+export function deleteChain(
+  nftables: Nftables | undefined,
+  family: Family,
+  chain: ContainerChain,
+  sources?: readonly Address[],
+): void {
+  if (nftables !== undefined) deleteFromNftables(nftables, family, chain, sources);
+  if (hasLegacyChain(family, chain.table, chain.chain)) deleteFromLegacy(family, chain, sources);
+}
+
+function deleteFromNftables(
+  nftables: Nftables,
+  family: Family,
+  { table: name, chain, entry }: ContainerChain,
+  sources: readonly Address[] | undefined,
+): void {
+  const table = nftTable(family, name);
+  if (!nftables.hasChain(table, chain)) return;
+  const jumps = nftables.listRules(table, entry).filter(({ targets }) => targets.includes(chain));
+  const own = jumps.filter(
+    ({ values }) => sources === undefined || values.some((value) => isSource(sources, value)),
+  );
+  const isLast = own.length === jumps.length;
+  try {
+    nftables.commit([
+      ...own.map(({ handle }) => nft.deleteRules(table, entry, handle)),
+      ...(isLast ? [nft.deleteRules(table, chain), nft.deleteChain(table, chain)] : []),
+    ]);
+  } catch (error) {
+    // Another DEL of the same pod was quicker.
+    if (!isNetlinkError(error, 'ENOENT') || nftables.hasChain(table, chain)) throw error;
+  }
+}
+
+/** Whether bytes that a rule compares the source with are one of the addresses. */
+const isSource = (sources: readonly Address[], value: Uint8Array): boolean =>
+  sources.some((address) => Buffer.compare(address.toBytes(), value) === 0);
+
+function deleteFromLegacy(
+  family: Family,
+  { table, chain, entry }: ContainerChain,
+  sources: readonly Address[] | undefined,
+): void {
+  const program = `${PROGRAMS[family]}-legacy`;
+  const rules = save(program, table).filter((line) => line.startsWith(`-A ${entry} `));
+  const jumps = rules.filter((line) => line.endsWith(` -j ${chain}`));
+  const texts = sources?.map((address) => ` -s ${Prefix.host(address)} `);
+  const own = jumps.filter((line) => texts?.some((text) => line.includes(text)) ?? true);
+  const isLast = own.length === jumps.length;
+  const lines = own.map((line) => line.replace(/^-A /, '-D '));
+  try {
+    restore(program, table, [...lines, ...(isLast ? [`-F ${chain}`, `-X ${chain}`] : [])]);
+  } catch (error) {
+    // Another DEL of the same pod was quicker.
+    if (hasLegacyChain(family, table, chain)) throw error;
+  }
+}
+
+/** An argument as iptables-save writes it, with blanks and quotes. */
+export const quote = (text: string): string => `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
+
+/** A table's chains and rules, a line each, as iptables-save prints them. @throws CniError with what iptables said */
+export const readTable = (family: Family, table: XtablesName): string[] =>
+  save(PROGRAMS[family], table);
+
+/** Carries out all lines of iptables-restore's language or none; other rules stay. @throws CniError with what iptables said */
+export const changeTable = (family: Family, table: XtablesName, lines: readonly string[]): void =>
+  restore(PROGRAMS[family], table, lines);
+
+/** Whether this host has the programs of a family. */
+export function hasIptables(family: Family = 4): boolean {
+  try {
+    return run(`${PROGRAMS[family]}-restore`, ['--version'], '').exitCode === 0;
+  } catch (error) {
+    if (error instanceof CniError) return false;
+    throw error;
+  }
+}
+
+function save(program: string, table: XtablesName): string[] {
+  const { exitCode, stdout, stderr, ending } = run(`${program}-save`, ['-t', table], '');
+  if (exitCode !== 0) {
+    throw new CniError(CODE.IO_FAILURE, `${program}-save failed: ${stderr.trim() || ending}`);
+  }
+  return stdout.split('\n');
+}
+
+function restore(program: string, table: XtablesName, lines: readonly string[]): void {
+  if (lines.length === 0) return;
+  const input = [`*${table}`, ...lines, 'COMMIT', ''].join('\n');
+  const args = ['--noflush', `--wait=${LOCK_SECONDS}`];
+  const { exitCode, stderr, ending } = run(`${program}-restore`, args, input);
+  if (exitCode !== 0) {
+    throw new CniError(
+      CODE.IO_FAILURE,
+      `${program}-restore failed: ${stderr.trim() || ending}`,
+      input,
+    );
+  }
+}
+
+function run(program: string, args: readonly string[], input: string): ChildResult {
+  try {
+    return runChild(program, args, { input: Buffer.from(input), timeoutMs: CHILD_LIMIT_MS });
+  } catch (error) {
+    if (!(error instanceof ChildError)) throw error;
+    const code = error.code === 'timeout' ? CODE.TRY_AGAIN_LATER : CODE.IO_FAILURE;
+    throw new CniError(code, error.message, 'is the iptables package installed?', { cause: error });
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * Who a piece of netfilter state belongs to: names and comments computed from (network, containerID, ifName) alone, so
+ * that DEL finds what ADD made without any other state. The reference plugins' names are among them, for live replacement.
+ */
+import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import { sha512 } from '#lib/sys/digest.ts';
+
+/** Digits of a digest that the reference plugins' nftables comments carry. */
+const TAG_DIGITS = 16;
+
+/** The longest comment that the nft program takes. */
+const COMMENT_LENGTH = 127;
+
+/** A container in a network, without the interface: what the reference plugins name things after. */
+export type Container = Pick<Attachment, 'network' | 'containerID'>;
+
+const tag = (text: string): string => sha512(text).slice(0, TAG_DIGITS);
+
+/** 16 digits for a network. */
+export const networkTag = (network: string): string => tag(network);
+
+/** 16 digits for an attachment within its network. */
+export const attachmentTag = ({ ifName, containerID }: AttachmentKey): string =>
+  tag(`${ifName}:${containerID}`);
+
+/** "TAG-TAG, ": how the comment of every nftables rule or element of an attachment begins. */
+export const commentPrefix = (owner: Attachment): string =>
+  `${networkTag(owner.network)}-${attachmentTag(owner)}, `;
+
+/** The comment of an nftables element, for people to read; the network's name comes last: it may be cut. */
+export const ownerComment = (owner: Attachment): string =>
+  `${commentPrefix(owner)}id: ${owner.containerID}, if: ${owner.ifName}, net: ${owner.network}`.slice(
+    0,
+    COMMENT_LENGTH,
+  );
+
+/** The name of a chain that holds a network's policy; the nft program takes no names that begin with a digit. */
+export const policyChain = (network: string, policy: string): string =>
+  `net-${network.slice(0, 64)}-${sha512(policy).slice(0, 8)}`;
+
+/** A name that the reference plugins made of a container: prefix and digits up to a length. */
+export const hashedName = (
+  prefix: string,
+  { network, containerID }: Container,
+  length: number,
+): string => `${prefix}${sha512(network + containerID)}`.slice(0, length);
