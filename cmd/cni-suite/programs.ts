@@ -4,10 +4,11 @@ import type { AnyPlugin, Builtins } from '#lib/cni/plugin.ts';
 import { bridge } from '#plugins/bridge/main.ts';
 import { flannel } from '#plugins/flannel/main.ts';
 import { hostLocal } from '#plugins/host-local/main.ts';
+import { portmap } from '#plugins/portmap/main.ts';
 
 /** Plugins by name. */
 const PLUGINS: ReadonlyMap<string, AnyPlugin> = new Map(
-  [flannel, bridge, hostLocal].map((plugin: AnyPlugin) => [plugin.name, plugin]),
+  [flannel, bridge, hostLocal, portmap].map((plugin: AnyPlugin) => [plugin.name, plugin]),
 );
 
 /** A program that is no plugin, but may run those built in. */

@@ -104,6 +104,10 @@ export class Attributes {
     return this.#number(type, 4, (view) => view.getInt32(0, true));
   }
 
+  be16(type: number): number | undefined {
+    return this.#number(type, 2, (view) => view.getUint16(0));
+  }
+
   be32(type: number): number | undefined {
     return this.#number(type, 4, (view) => view.getUint32(0));
   }

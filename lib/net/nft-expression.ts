@@ -11,13 +11,18 @@ export const NFTA_VERDICT = { CODE: 1, CHAIN: 2 } as const;
 export const NFTA_IMMEDIATE_DATA = 2;
 export const NFTA_CMP_DATA = 3;
 const NFT_REG_VERDICT = 0;
-const NFT_REG_1 = 1;
+/** The first general register, of 16 bytes. */
+export const NFT_REG_1 = 1;
+/** Registers of 4 bytes: the first four lie in NFT_REG_1. */
+export const NFT_REG32_00 = 8;
 const NFT_PAYLOAD_LINK_HEADER = 0;
 const NFT_PAYLOAD_NETWORK_HEADER = 1;
+const NFT_PAYLOAD_TRANSPORT_HEADER = 2;
 const NFT_CMP_EQ = 0;
+const NFT_CMP_NEQ = 1;
 
-/** linux/netfilter/nf_tables.h */
-const NFT_META_IIFNAME = 6;
+/** linux/netfilter/nf_tables.h: what a packet is known by besides its bytes. */
+const NFT_META = { MARK: 3, IIFNAME: 6, L4PROTO: 16 } as const;
 
 /** What becomes of a packet: linux/netfilter.h, linux/netfilter/nf_tables.h. */
 const VERDICTS = { drop: 0, accept: 1, jump: -3, goto: -4, return: -5 } as const;
@@ -31,7 +36,8 @@ export interface Verdict {
 /** One expression, as an attribute of a rule. */
 export type Expression = Attribute;
 
-function expression(name: string, data: readonly Attribute[]): Expression {
+/** An expression of a kind with its own attributes. */
+export function expression(name: string, data: readonly Attribute[]): Expression {
   return attr.nested(NFTA_LIST_ELEM, [
     attr.text(NFTA_EXPR.NAME, name),
     attr.nested(NFTA_EXPR.DATA, data),
@@ -59,33 +65,50 @@ export const dataVerdict = (type: number, { code, chain }: Verdict): Attribute =
     ]),
   ]);
 
+/** Where bytes of a packet are. */
+interface PacketBytes {
+  readonly base: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
 /** Loads bytes of a packet's header. */
-function payload(base: number, offset: number, length: number): Expression {
+function payload({ base, offset, length }: PacketBytes, register: number): Expression {
   return expression('payload', [
-    attr.be32(1, NFT_REG_1), // NFTA_PAYLOAD_DREG
+    attr.be32(1, register), // NFTA_PAYLOAD_DREG
     attr.be32(2, base), // NFTA_PAYLOAD_BASE
     attr.be32(3, offset), // NFTA_PAYLOAD_OFFSET
     attr.be32(4, length), // NFTA_PAYLOAD_LEN
   ]);
 }
 
-/** Goes on only if what was loaded has this value. */
-function equals(value: Uint8Array): Expression {
+/** Loads what a packet is known by besides its bytes. */
+function meta(key: keyof typeof NFT_META, register: number): Expression {
+  return expression('meta', [
+    attr.be32(1, register), // NFTA_META_DREG
+    attr.be32(2, NFT_META[key]), // NFTA_META_KEY
+  ]);
+}
+
+function compare(operator: number, value: Uint8Array): Expression {
   return expression('cmp', [
     attr.be32(1, NFT_REG_1), // NFTA_CMP_SREG
-    attr.be32(2, NFT_CMP_EQ), // NFTA_CMP_OP
+    attr.be32(2, operator), // NFTA_CMP_OP
     dataValue(NFTA_CMP_DATA, value),
   ]);
 }
 
-/** Keeps the bits of a mask of what was loaded. */
-function mask(bytes: Uint8Array): Expression {
+/** Goes on only if what was loaded has this value. */
+export const equals = (value: Uint8Array): Expression => compare(NFT_CMP_EQ, value);
+
+/** Keeps the bits of a mask of what was loaded, then turns over those of `xor`. */
+function mask(bytes: Uint8Array, xor: Uint8Array = new Uint8Array(bytes.length)): Expression {
   return expression('bitwise', [
     attr.be32(1, NFT_REG_1), // NFTA_BITWISE_SREG
     attr.be32(2, NFT_REG_1), // NFTA_BITWISE_DREG
     attr.be32(3, bytes.length), // NFTA_BITWISE_LEN
     dataValue(4, bytes), // NFTA_BITWISE_MASK
-    dataValue(5, new Uint8Array(bytes.length)), // NFTA_BITWISE_XOR
+    dataValue(5, xor), // NFTA_BITWISE_XOR
   ]);
 }
 
@@ -93,8 +116,26 @@ function mask(bytes: Uint8Array): Expression {
 const ADDRESS_OFFSETS = { saddr: { 4: 12, 6: 8 }, daddr: { 4: 16, 6: 24 } } as const;
 
 /** `ip saddr` or `ip6 daddr`: loads an address of the packet. */
-export const loadAddress = (which: 'saddr' | 'daddr', family: Family): Expression =>
-  payload(NFT_PAYLOAD_NETWORK_HEADER, ADDRESS_OFFSETS[which][family], ADDRESS_BITS[family] / 8);
+export const loadAddress = (
+  which: 'saddr' | 'daddr',
+  family: Family,
+  register: number = NFT_REG_1,
+): Expression =>
+  payload(
+    {
+      base: NFT_PAYLOAD_NETWORK_HEADER,
+      offset: ADDRESS_OFFSETS[which][family],
+      length: ADDRESS_BITS[family] / 8,
+    },
+    register,
+  );
+
+/** `meta l4proto`: loads the number of the transport protocol. */
+export const loadProtocol = (register: number): Expression => meta('L4PROTO', register);
+
+/** `th dport`: loads the port that the packet goes to, of whatever transport protocol. */
+export const loadDestinationPort = (register: number): Expression =>
+  payload({ base: NFT_PAYLOAD_TRANSPORT_HEADER, offset: 2, length: 2 }, register);
 
 /** `ip daddr 10.0.0.0/8`: goes on only if the address lies in the prefix. */
 export function matchPrefix(which: 'saddr' | 'daddr', prefix: Prefix): Expression[] {
@@ -114,20 +155,51 @@ function prefixMask({ bits, family }: Prefix): Uint8Array {
 
 /** `ether saddr MAC`: goes on only if the frame comes from this hardware address. */
 export const matchEtherSource = (mac: Uint8Array): Expression[] => [
-  payload(NFT_PAYLOAD_LINK_HEADER, 6, 6),
+  payload({ base: NFT_PAYLOAD_LINK_HEADER, offset: 6, length: 6 }, NFT_REG_1),
   equals(mac),
 ];
 
-/** `iifname NAME`: goes on only for packets that came in by this interface. */
-export function matchInputInterface(name: string): Expression[] {
+function interfaceName(name: string): Uint8Array {
   const value = Buffer.alloc(16);
   value.write(name);
-  const load = expression('meta', [
-    attr.be32(1, NFT_REG_1), // NFTA_META_DREG
-    attr.be32(2, NFT_META_IIFNAME), // NFTA_META_KEY
-  ]);
-  return [load, equals(value)];
+  return value;
 }
+
+/** `iifname NAME`: goes on only for packets that came in by this interface. */
+export const matchInputInterface = (name: string): Expression[] => [
+  meta('IIFNAME', NFT_REG_1),
+  equals(interfaceName(name)),
+];
+
+/** `iifname != NAME`: goes on only for packets that came in by another interface. */
+export const matchOtherInputInterface = (name: string): Expression[] => [
+  meta('IIFNAME', NFT_REG_1),
+  compare(NFT_CMP_NEQ, interfaceName(name)),
+];
+
+/** A mark's bit, as this machine keeps numbers. */
+function markBytes(bits: number): Uint8Array {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(bits >>> 0);
+  return bytes;
+}
+
+/** `meta mark & BIT == BIT`: goes on only for packets whose mark has this bit (0 to 31). */
+export const matchMark = (bit: number): Expression[] => [
+  meta('MARK', NFT_REG_1),
+  mask(markBytes(1 << bit)),
+  equals(markBytes(1 << bit)),
+];
+
+/** `meta mark set meta mark | BIT`: sets one bit (0 to 31) of the packet's mark. */
+export const setMark = (bit: number): Expression[] => [
+  meta('MARK', NFT_REG_1),
+  mask(markBytes(~(1 << bit)), markBytes(1 << bit)),
+  expression('meta', [
+    attr.be32(2, NFT_META.MARK), // NFTA_META_KEY
+    attr.be32(3, NFT_REG_1), // NFTA_META_SREG
+  ]),
+];
 
 /** `vmap @SET`: looks up what was loaded and obeys the verdict found. */
 export const lookupVerdict = (set: string): Expression =>

@@ -23,7 +23,7 @@ const attributesOf = ({ body }: Message): Attributes => Attributes.decode(body.s
 export const decodeChainUse = (message: Message): number =>
   attributesOf(message).be32(NFTA_CHAIN.USE) ?? 0;
 
-/** A rule as listed: what it is known by, the chains it jumps or goes to, the values it compares with. */
+/** A rule as listed: what it is known by, the chains it jumps or goes to, the values it compares with or puts in. */
 export interface ListedRule {
   readonly handle: bigint;
   readonly comment: string | undefined;
@@ -44,8 +44,11 @@ export function decodeRule(message: Message): ListedRule {
     targets: named('immediate')
       .map(({ data }) => verdictChain(data.nested(NFTA_IMMEDIATE_DATA)))
       .filter((chain) => chain !== undefined),
-    values: named('cmp')
-      .map(({ data }) => data.nested(NFTA_CMP_DATA).bytes(NFTA_DATA.VALUE))
+    values: [
+      ...named('cmp').map(({ data }) => data.nested(NFTA_CMP_DATA)),
+      ...named('immediate').map(({ data }) => data.nested(NFTA_IMMEDIATE_DATA)),
+    ]
+      .map((data) => data.bytes(NFTA_DATA.VALUE))
       .filter((value) => value !== undefined),
   };
 }

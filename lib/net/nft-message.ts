@@ -44,7 +44,7 @@ const NFT_DATA_VERDICT = 0xffffff00;
 const FAMILIES = { inet: 1, ip: 2, bridge: 7, ip6: 10 } as const;
 
 /** linux/netfilter.h, linux/netfilter_bridge.h: points in a packet's way. */
-const HOOKS = { prerouting: 0, postrouting: 4 } as const;
+const HOOKS = { prerouting: 0, output: 3, postrouting: 4 } as const;
 
 /** The family of a table: `ip` and `ip6` see one protocol each, `inet` both, `bridge` frames. */
 type TableFamily = keyof typeof FAMILIES;
@@ -72,14 +72,16 @@ export interface DataType {
 export const DATA_TYPES = {
   ip: { number: 7, bytes: 4 },
   ip6: { number: 8, bytes: 16 },
+  protocol: { number: 12, bytes: 1 },
+  port: { number: 13, bytes: 2 },
   ifname: { number: 41, bytes: 16 },
   verdict: { number: NFT_DATA_VERDICT, bytes: 0 },
 } as const satisfies Record<string, DataType>;
 
-/** Two types side by side, such as `ifname . ifname`. */
-export const concatenation = (first: DataType, second: DataType): DataType => ({
-  number: (first.number << 6) | second.number,
-  bytes: first.bytes + second.bytes,
+/** Types side by side, such as `ipv4_addr . inet_service`; each takes whole registers of four bytes. */
+export const concatenation = (...types: readonly DataType[]): DataType => ({
+  number: types.reduce((sum, { number }) => (sum << 6) | number, 0),
+  bytes: types.reduce((sum, { bytes }) => sum + Math.ceil(bytes / 4) * 4, 0),
 });
 
 /** An element of a map. */
@@ -135,6 +137,13 @@ export const nft = {
         attr.text(NFTA_TABLE.NAME, table.name),
         ...(comment === undefined ? [] : [attr.bytes(NFTA_TABLE.USERDATA, encodeComment(comment))]),
       ],
+    }),
+
+  /** With all that is in it. */
+  deleteTable: (table: Table) =>
+    request(`delete table ${label(table)}`, 'DELTABLE', {
+      family: table.family,
+      attributes: [attr.text(NFTA_TABLE.NAME, table.name)],
     }),
 
   /** Refused with EBUSY while anything is in it. */

@@ -4,7 +4,7 @@ import { Prefix } from '#lib/addr/prefix.ts';
 import { attr, type Attribute, Attributes, encodeAttributes, viewOf } from './attribute.ts';
 import type { Link } from './link.ts';
 import { type Message, NLM_F } from './message.ts';
-import { absentAsUndefined, type Netlink } from './netlink.ts';
+import { absentAsUndefined, isNetlinkError, type Netlink } from './netlink.ts';
 import { AF, familyOf, RTM } from './rtnl.ts';
 
 /** linux/rtnetlink.h */
@@ -17,6 +17,7 @@ const RTPROT_BOOT = 3;
 const RT_SCOPE_UNIVERSE = 0;
 const RT_SCOPE_LINK = 253;
 const RTN_UNICAST = 1;
+const RTN_LOCAL = 2;
 
 /** A route through an interface. What is absent the kernel chooses. */
 export interface Route {
@@ -112,4 +113,30 @@ export function listRoutes(rtnl: Netlink, family: Family, link?: Link): Route[] 
   const messages = absentAsUndefined(() => rtnl.dump(request)) ?? [];
   const routes = messages.map(decodeRoute).filter((route) => route !== undefined);
   return link === undefined ? routes : routes.filter(({ oif }) => oif === link.index);
+}
+
+/** How the host reaches an address. */
+export interface Path {
+  /** Index of the interface that it leaves by. */
+  readonly oif: number | undefined;
+  /** The address is the host's own. */
+  readonly isLocal: boolean;
+}
+
+/** How the host reaches an address; undefined: it does not. As `ip route get ADDRESS`. @throws NetlinkError */
+export function findPath(rtnl: Netlink, address: Address): Path | undefined {
+  const header = Buffer.alloc(RTMSG_BYTES);
+  header.writeUInt8(AF[address.family], 0);
+  header.writeUInt8(Prefix.host(address).bits, 1);
+  const body = Buffer.concat([header, encodeAttributes([attr.bytes(RTA.DST, address.toBytes())])]);
+  try {
+    const request = { op: `get route ${address}`, type: RTM.GETROUTE, body };
+    const [reply] = rtnl.request(request);
+    if (reply === undefined) return undefined;
+    const oif = Attributes.decode(reply.body.subarray(RTMSG_BYTES)).u32(RTA.OIF);
+    return { oif, isLocal: viewOf(reply.body).getUint8(7) === RTN_LOCAL };
+  } catch (error) {
+    if (isNetlinkError(error, 'ENETUNREACH', 'EHOSTUNREACH', 'EINVAL', 'EACCES')) return undefined;
+    throw error;
+  }
 }

@@ -9,7 +9,7 @@ import { sha512 } from '#lib/sys/digest.ts';
 const TAG_DIGITS = 16;
 
 /** The longest comment that the nft program takes. */
-const COMMENT_LENGTH = 127;
+export const COMMENT_LENGTH = 127;
 
 /** A container in a network, without the interface: what the reference plugins name things after. */
 export type Container = Pick<Attachment, 'network' | 'containerID'>;

@@ -2,39 +2,13 @@ import { existsSync } from 'node:fs';
 import test from 'ava';
 import { bridgeConfig, ipam } from '#test/configs.ts';
 import { TestNode } from '#test/node.ts';
+import { addOutside } from '#test/outside.ts';
 import { sourceSeen } from '#test/traffic.ts';
-
-/** Joins another namespace to the node's by a veth pair, the node being its way to the pods. @returns its path */
-async function addOutside(node: TestNode, address: string, nodeAddress: string): Promise<string> {
-  const outside = await node.addPod('outside');
-  const name = outside.slice('/run/netns/'.length);
-  await node.run('ip', [
-    'link',
-    'add',
-    'lan0',
-    'type',
-    'veth',
-    'peer',
-    'name',
-    'lan0',
-    'netns',
-    name,
-  ]);
-  await node.run('ip', ['addr', 'add', nodeAddress, 'dev', 'lan0', ...nodad(nodeAddress)]);
-  await node.run('ip', ['link', 'set', 'lan0', 'up']);
-  await node.run('ip', ['addr', 'add', address, 'dev', 'lan0', ...nodad(address)], outside);
-  await node.run('ip', ['link', 'set', 'lan0', 'up'], outside);
-  const [gateway = ''] = nodeAddress.split('/');
-  await node.run('ip', ['route', 'add', 'default', 'via', gateway], outside);
-  return outside;
-}
-
-const nodad = (address: string): string[] => (address.includes(':') ? ['nodad'] : []);
 
 for (const backend of ['nftables', 'iptables'] as const) {
   test(`${backend}: what leaves the subnet is masqueraded, but for nonMasqueradeCIDRs`, async (t) => {
     await using node = await TestNode.create();
-    const to = await addOutside(node, '192.0.2.1/24', '192.0.2.254/24');
+    const to = await addOutside(node, ['192.0.2.1/24', '192.0.2.254/24']);
     await node.run('ip', ['addr', 'add', '10.200.0.1/32', 'dev', 'lan0'], to);
     await node.run('ip', ['route', 'add', '10.200.0.0/16', 'via', '192.0.2.1']);
     const config = bridgeConfig(node, {
@@ -61,7 +35,7 @@ for (const backend of ['nftables', 'iptables'] as const) {
 
 test('IPv6 is masqueraded too', async (t) => {
   await using node = await TestNode.create();
-  const to = await addOutside(node, '2001:db8::1/64', '2001:db8::ff/64');
+  const to = await addOutside(node, ['2001:db8::1/64', '2001:db8::ff/64']);
   const config = bridgeConfig(node, { ipMasq: true, ipam: ipam(node, ['fd00:1::/64']) });
   const netns = await node.addPod('a');
   await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns });
@@ -95,7 +69,7 @@ test('DEL needs neither namespace nor addresses, and takes only its own pod out'
 test('after the tables were flushed the next ADD makes them anew', async (t) => {
   await using node = await TestNode.create();
   const config = bridgeConfig(node, { ipMasq: true });
-  const to = await addOutside(node, '192.0.2.1/24', '192.0.2.254/24');
+  const to = await addOutside(node, ['192.0.2.1/24', '192.0.2.254/24']);
   await node.succeed(t, 'ADD', {
     plugin: 'bridge',
     config,

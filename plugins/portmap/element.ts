@@ -1,0 +1,122 @@
+/** A port mapping as elements of nf_tables maps: its keys, what they lead to, and what goes with it. */
+import { Address, type Family } from '#lib/addr/address.ts';
+import type { Attachment } from '#lib/cni/attachment.ts';
+import { describeSandbox, formatSandbox } from '#lib/cni/sandbox.ts';
+import type { Request } from '#lib/net/netlink.ts';
+import type { ListedElement } from '#lib/net/nft-listing.ts';
+import { nft } from '#lib/net/nft-message.ts';
+import type { Nftables } from '#lib/net/nftables.ts';
+import { addToIndex, type IndexKey, indexKeyOf } from '#lib/netfilter/attachment-index.ts';
+import { COMMENT_LENGTH, ownerComment } from '#lib/netfilter/owner.ts';
+import { type PortmapConfig, PROTOCOLS } from './config.ts';
+import type { Forward } from './forward.ts';
+import { MAPS, type Policy, policyOf, type PortMaps, TABLES } from './tables.ts';
+
+/** Where a mapping stands: in which maps, at which key. */
+interface Place {
+  readonly maps: PortMaps;
+  readonly key: Uint8Array;
+}
+
+/** A mapping with its place in the maps. */
+export interface Entry extends Place {
+  readonly forward: Forward;
+  readonly policy: Policy;
+  /** Pod address and container port. */
+  readonly target: Uint8Array;
+  /** The key with the host address, zero for all: what the index keeps. */
+  readonly full: Uint8Array;
+}
+
+/** What a mapping leads to. */
+interface Target {
+  readonly address: Address;
+  readonly port: number;
+}
+
+const ADDRESS_BYTES = { 4: 4, 6: 16 } as const satisfies Record<Family, number>;
+
+/** A port in a key: registers have four bytes. */
+const portBytes = (port: number): Uint8Array => Uint8Array.of(port >> 8, port & 0xff, 0, 0);
+
+/** The place and content of a mapping. */
+export function entryOf(owner: Attachment, forward: Forward, config: PortmapConfig): Entry {
+  const { family, hostAddress, protocol, hostPort, pod, containerPort } = forward;
+  const address = hostAddress ?? Address.of(family, 0n);
+  const port = [Uint8Array.of(PROTOCOLS[protocol], 0, 0, 0), portBytes(hostPort)];
+  const full = Buffer.concat([address.toBytes(), ...port]);
+  return {
+    ...placeOf(full, family),
+    forward,
+    policy: policyOf(owner, pod, config),
+    target: Buffer.concat([pod.address.toBytes(), portBytes(containerPort)]),
+    full,
+  };
+}
+
+/** The place that the index remembers. */
+function placeOf(full: Uint8Array, family: Family): Place {
+  const isAny = full.subarray(0, ADDRESS_BYTES[family]).every((byte) => byte === 0);
+  if (!isAny) return { maps: MAPS.one, key: full };
+  return { maps: MAPS.any, key: full.subarray(ADDRESS_BYTES[family]) };
+}
+
+/** Makes the elements of a mapping, the `number`th of its family; the index keeps how to tell that its container is gone. */
+export function addElements(owner: Attachment, entry: Entry, number: number): Request[] {
+  const { maps, key, target, full, policy } = entry;
+  const table = TABLES[policy.family];
+  const sandbox = describeSandbox(owner.netns);
+  const evidence = sandbox === undefined ? '' : formatSandbox(sandbox);
+  return [
+    addToIndex(table, owner, number, {
+      value: full,
+      // A path that does not fit is no evidence.
+      ...(evidence === '' || evidence.length > COMMENT_LENGTH ? {} : { comment: evidence }),
+    }),
+    nft.addElement(table, maps.verdicts, {
+      key,
+      value: { code: 'goto', chain: policy.entry },
+      comment: ownerComment(owner),
+    }),
+    nft.addElement(table, maps.targets, { key, value: target }),
+  ];
+}
+
+/** What stands at a mapping's place, as far as it is the holder's: undefined if somebody else has it by now. */
+export interface Held {
+  readonly chain: string | undefined;
+  readonly target: Target | undefined;
+  /** Take it out. */
+  readonly removal: readonly Request[];
+}
+
+/** What an entry of a holder's index leads to. @throws NetlinkError */
+export function heldAt(
+  nftables: Nftables,
+  family: Family,
+  holder: IndexKey,
+  { value: full = new Uint8Array() }: ListedElement,
+): Held | undefined {
+  const table = TABLES[family];
+  const { maps, key } = placeOf(full, family);
+  const verdict = nftables.getElement(table, maps.verdicts, key);
+  const owner = indexKeyOf(verdict?.comment ?? '');
+  if (owner?.network !== holder.network || owner.attachment !== holder.attachment) return undefined;
+  const target = nftables.getElement(table, maps.targets, key);
+  return {
+    chain: verdict?.chain,
+    target: target && decodeTarget(target, family),
+    removal: [
+      nft.deleteElement(table, maps.verdicts, key),
+      ...(target === undefined ? [] : [nft.deleteElement(table, maps.targets, key)]),
+    ],
+  };
+}
+
+/** What an element of a map of targets leads to. */
+export function decodeTarget({ value }: ListedElement, family: Family): Target | undefined {
+  const bytes = ADDRESS_BYTES[family];
+  if (value === undefined || value.length < bytes + 2) return undefined;
+  const [high = 0, low = 0] = value.subarray(bytes);
+  return { address: Address.fromBytes(value.subarray(0, bytes)), port: (high << 8) | low };
+}

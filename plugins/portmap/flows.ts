@@ -1,0 +1,52 @@
+/** UDP has no end of connection: what the kernel remembers of a flow would go on leading to where a host port led before. */
+import type { Address, Family } from '#lib/addr/address.ts';
+import {
+  type Connection,
+  deleteConnection,
+  listConnections,
+  openConntrack,
+} from '#lib/net/conntrack.ts';
+import { isNetlinkError } from '#lib/net/netlink.ts';
+import { findPath } from '#lib/net/route.ts';
+import { openRtnl } from '#lib/net/rtnl.ts';
+import { isSysError } from '#lib/sys/error.ts';
+import { log } from '#lib/sys/process.ts';
+import { PROTOCOLS } from './config.ts';
+import { FAMILIES, type Forward } from './forward.ts';
+
+/** Forgets flows to host ports that lead to the pod from now on, if they lead elsewhere. */
+export function forgetFormerFlows(forwards: readonly Forward[]): void {
+  const wanted = forwards.filter(({ protocol }) => protocol === 'udp');
+  if (wanted.length === 0) return;
+  using rtnl = openRtnl();
+  const isHostAddress = (address: Address) => findPath(rtnl, address)?.isLocal === true;
+  forget(new Set(wanted.map(({ family }) => family)), ({ original, reply }) =>
+    wanted.some(
+      ({ hostPort, hostAddress, pod }) =>
+        original.destinationPort === hostPort &&
+        !reply.source.equals(pod.address) &&
+        (hostAddress?.equals(original.destination) ?? isHostAddress(original.destination)),
+    ),
+  );
+}
+
+/** Forgets flows that lead to pods that are going. */
+export function forgetFlowsTo(pods: readonly Address[]): void {
+  forget(new Set(pods.map(({ family }) => family)), ({ reply }) =>
+    pods.some((pod) => pod.equals(reply.source)),
+  );
+}
+
+function forget(families: ReadonlySet<Family>, isDoomed: (flow: Connection) => boolean): void {
+  try {
+    using conntrack = openConntrack();
+    for (const family of FAMILIES.filter((candidate) => families.has(candidate))) {
+      const flows = listConnections(conntrack, family, PROTOCOLS.udp).filter(isDoomed);
+      for (const flow of flows) deleteConnection(conntrack, flow);
+    }
+  } catch (error) {
+    // The flows end by themselves after half a minute of silence: no reason to fail the pod.
+    if (!isNetlinkError(error) && !isSysError(error)) throw error;
+    log(`portmap: cannot forget former UDP flows: ${error.message}`);
+  }
+}

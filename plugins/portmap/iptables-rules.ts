@@ -1,0 +1,145 @@
+/** The reference plugin's iptables chains and rules, as lines of iptables-save and iptables-restore. Pure. */
+import type { Attachment } from '#lib/cni/attachment.ts';
+import { type ContainerChain, quote } from '#lib/netfilter/iptables.ts';
+import { type Container, hashedName } from '#lib/netfilter/owner.ts';
+import type { MasqueradeKeys, PortmapConfig, Protocol } from './config.ts';
+import type { Forward } from './forward.ts';
+
+/** The chain that leads to those of all containers. */
+export const DNAT = 'CNI-HOSTPORT-DNAT';
+
+const SETMARK = 'CNI-HOSTPORT-SETMARK';
+const MASQ = 'CNI-HOSTPORT-MASQ';
+
+/** Length of a chain's name: iptables allows 28. */
+const CHAIN_LENGTH = 28;
+
+/** The kernel's limits of the matches multiport and comment; the reference plugin cuts comments so. */
+const MULTIPORT_LIMIT = 15;
+const COMMENT_LIMIT = 255;
+
+/** A container's chain, and the one that releases before 0.9 made beside it. */
+export const chainsOf = (owner: Container): ContainerChain[] => [
+  { table: 'nat', chain: hashedName('CNI-DN-', owner, CHAIN_LENGTH), entry: DNAT },
+  { table: 'nat', chain: hashedName('CNI-SN-', owner, CHAIN_LENGTH), entry: 'CNI-HOSTPORT-SNAT' },
+];
+
+/** The name of a container's chain. */
+export const chainOf = (owner: Container): string => hashedName('CNI-DN-', owner, CHAIN_LENGTH);
+
+/** Whether a line begins and ends so. */
+export const hasLine = (present: readonly string[], start: string, end: string): boolean =>
+  present.some((line) => line.startsWith(start) && line.endsWith(end));
+
+/** Takes a chain out with all that leads to it. */
+export function removalLines(present: readonly string[], chain: string): string[] {
+  if (!hasLine(present, `:${chain} `, '')) return [];
+  const jumps = present.filter((line) => line.startsWith('-A ') && line.endsWith(` -j ${chain}`));
+  return [...jumps.map((line) => line.replace(/^-A /, '-D ')), `-F ${chain}`, `-X ${chain}`];
+}
+
+/** Chains and rules that all containers share, as far as they are missing. */
+export function sharedLines(present: readonly string[], keys: MasqueradeKeys): string[] {
+  const chain = (name: string) => (hasLine(present, `:${name} `, '') ? [] : [`-N ${name}`]);
+  const rule = (verb: '-A' | '-I', name: string, text: string) => {
+    const target = / -j (\S+)/.exec(text)?.[0] ?? '';
+    const mark = /0x[0-9a-f]+\/0x[0-9a-f]+/.exec(text)?.[0] ?? '';
+    const found = present.some(
+      (line) => line.startsWith(`-A ${name} `) && line.includes(target) && line.includes(mark),
+    );
+    return found ? [] : [`${verb} ${name} ${text}`];
+  };
+  const mark = `0x${((1 << keys.markBit) >>> 0).toString(16)}`;
+  const local = `-m addrtype --dst-type LOCAL -j ${DNAT}`;
+  const marking =
+    keys.snat && keys.externalChain === undefined
+      ? [
+          ...chain(SETMARK),
+          ...chain(MASQ),
+          ...rule(
+            '-I',
+            'POSTROUTING',
+            `-m comment --comment "CNI portfwd requiring masquerade" -j ${MASQ}`,
+          ),
+          ...rule(
+            '-A',
+            SETMARK,
+            `-m comment --comment "CNI portfwd masquerade mark" -j MARK --set-xmark ${mark}/${mark}`,
+          ),
+          ...rule('-A', MASQ, `-m mark --mark ${mark}/${mark} -j MASQUERADE`),
+        ]
+      : [];
+  return [
+    ...chain(DNAT),
+    ...rule('-A', 'PREROUTING', local),
+    ...rule('-A', 'OUTPUT', local),
+    ...marking,
+  ];
+}
+
+/** The container's chain, its rules, and those that lead to it: one a protocol and fifteen ports. */
+export function containerLines(
+  owner: Attachment,
+  wanted: readonly Forward[],
+  config: PortmapConfig,
+): string[] {
+  const chain = chainOf(owner);
+  const comment = `-m comment --comment ${quote(commentOf(owner))}`;
+  const protocols = [...new Set(wanted.map(({ protocol }) => protocol))].toSorted();
+  const conditions = config.conditions[wanted[0]?.family ?? 4].map(quoteIfNeeded).join(' ');
+  const entries = protocols.flatMap((protocol) =>
+    portLists(wanted, protocol).map((ports) =>
+      [
+        `-A ${DNAT} ${comment} -m multiport -p ${protocol} --destination-ports ${ports}`,
+        ...(conditions === '' ? [] : [conditions]),
+        `-j ${chain}`,
+      ].join(' '),
+    ),
+  );
+  return [
+    `-N ${chain}`,
+    ...wanted.flatMap((forward) => forwardLines(chain, forward, config)),
+    ...entries,
+  ];
+}
+
+const quoteIfNeeded = (token: string): string =>
+  /^[^\s"'\\]+$/.test(token) ? token : quote(token);
+
+function commentOf({ network, containerID }: Container): string {
+  const text = `dnat name: "${network}" id: "${containerID}"`;
+  return text.length <= COMMENT_LIMIT ? text : `${text.slice(0, COMMENT_LIMIT - 2)}...`;
+}
+
+/** "8080,8081": the ports of a protocol, fifteen a piece. */
+function portLists(wanted: readonly Forward[], protocol: Protocol): string[] {
+  const own = wanted.filter((forward) => forward.protocol === protocol);
+  const ports = [...new Set(own.map(({ hostPort }) => hostPort))];
+  return Array.from({ length: Math.ceil(ports.length / MULTIPORT_LIMIT) }, (_, index) =>
+    ports.slice(index * MULTIPORT_LIMIT, (index + 1) * MULTIPORT_LIMIT).join(','),
+  );
+}
+
+function forwardLines(chain: string, forward: Forward, { masquerade }: PortmapConfig): string[] {
+  const { family, protocol, hostPort, hostAddress, pod } = forward;
+  const destination = hostAddress === undefined ? '' : ` -d ${hostAddress}`;
+  const match = `-A ${chain} -p ${protocol} --dport ${hostPort}${destination}`;
+  const everyone = family === 4 ? '0.0.0.0/0' : '::/0';
+  const sources = masquerade.all ? [everyone] : family === 4 ? [pod, '127.0.0.1'] : [pod];
+  const target = masquerade.externalChain ?? SETMARK;
+  const marks = sources.map((source) => `${match} -s ${source} -j ${target}`);
+  return [
+    ...(masquerade.snat ? marks : []),
+    `${match} -j DNAT --to-destination ${targetOf(forward)}`,
+  ];
+}
+
+/** What a mapping leads to, as iptables writes it. */
+export const targetOf = ({ family, pod, containerPort }: Forward): string =>
+  family === 4 ? `${pod.address}:${containerPort}` : `[${pod.address}]:${containerPort}`;
+
+/** Whose rule a line of the entry chain is. */
+export function parseComment(line: string): Container | undefined {
+  const [, network, containerID] = /dnat name: \\"(.+?)\\" id: \\"(.+?)\\"/.exec(line) ?? [];
+  return network === undefined || containerID === undefined ? undefined : { network, containerID };
+}

@@ -1,0 +1,161 @@
+/** Port mappings by iptables, in the reference plugin's chains, so that its DEL removes ours and ours removes its. */
+import type { Family } from '#lib/addr/address.ts';
+import { Prefix } from '#lib/addr/prefix.ts';
+import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import { CniError, CODE } from '#lib/cni/error.ts';
+import type { Nftables } from '#lib/net/nftables.ts';
+import { changeTable, deleteChain, hasChain, readTable } from '#lib/netfilter/iptables.ts';
+import type { Container } from '#lib/netfilter/owner.ts';
+import type { PortmapConfig } from './config.ts';
+import { describeHostPort, FAMILIES, type Forward } from './forward.ts';
+import {
+  chainOf,
+  chainsOf,
+  containerLines,
+  DNAT,
+  hasLine,
+  parseComment,
+  removalLines,
+  sharedLines,
+  targetOf,
+} from './iptables-rules.ts';
+
+/** How often ADD starts again because another call made the shared chains in between. */
+const RACE_LIMIT = 5;
+
+/** Adds mappings by one iptables-restore a family. @throws CniError with what iptables said, or that names who holds a port */
+export function addMappings(
+  owner: Attachment,
+  wanted: readonly Forward[],
+  config: PortmapConfig,
+): void {
+  for (const family of FAMILIES) {
+    const own = wanted.filter((forward) => forward.family === family);
+    if (own.length > 0) addFamily(owner, own, config, family);
+  }
+}
+
+function addFamily(
+  owner: Attachment,
+  wanted: readonly Forward[],
+  config: PortmapConfig,
+  family: Family,
+): void {
+  for (let tries = 1; ; tries += 1) {
+    const present = readTable(family, 'nat');
+    const doomed = [chainOf(owner), ...deadHolders(present, owner, wanted)];
+    const lines = [
+      ...doomed.flatMap((chain) => removalLines(present, chain)),
+      ...sharedLines(present, config.masquerade),
+      ...containerLines(owner, wanted, config),
+    ];
+    try {
+      changeTable(family, 'nat', lines);
+      return;
+    } catch (error) {
+      const isFirst = sharedLines(present, config.masquerade).length > 0;
+      // Another first pod may have made the shared chains in between.
+      if (tries === RACE_LIMIT || !isFirst) throw error;
+    }
+  }
+}
+
+/**
+ * Chains of other containers that hold a port that is wanted and are provably dead: their address is ours now.
+ * @throws CniError that names one of which that can't be told
+ */
+function deadHolders(
+  present: readonly string[],
+  owner: Attachment,
+  wanted: readonly Forward[],
+): string[] {
+  return wanted.flatMap((forward) => {
+    const { protocol, hostPort, hostAddress, pod } = forward;
+    const own = hostAddress === undefined ? undefined : ` -d ${Prefix.host(hostAddress)} `;
+    const rule = present.find(
+      (line) =>
+        line.startsWith('-A CNI-DN-') &&
+        !line.startsWith(`-A ${chainOf(owner)} `) &&
+        line.includes(` -p ${protocol} `) &&
+        line.includes(` --dport ${hostPort} -j DNAT `) &&
+        (own === undefined ? !line.includes(' -d ') : line.includes(own)),
+    );
+    const [, chain = '', target = ''] =
+      /^-A (\S+) .*--to-destination (\S+)$/.exec(rule ?? '') ?? [];
+    if (chain === '' || !hasLine(present, `-A ${DNAT} `, ` -j ${chain}`)) return [];
+    if (target.replace(/:\d+$/, '').replaceAll(/[[\]]/g, '') === String(pod.address))
+      return [chain];
+    throw held(present, forward, chain);
+  });
+}
+
+function held(present: readonly string[], forward: Forward, chain: string): CniError {
+  const jump = present.find(
+    (line) => line.startsWith(`-A ${DNAT} `) && line.endsWith(` -j ${chain}`),
+  );
+  const { network, containerID } = parseComment(jump ?? '') ?? { network: '?', containerID: '?' };
+  return new CniError(
+    CODE.INTERNAL,
+    `Host port ${describeHostPort(forward)} is already held by container id: ${containerID}, net: ${network}`,
+    `iptables chain ${chain}; it goes with that container's DEL`,
+  );
+}
+
+/** Deletes the mappings of a container; none is accepted. @returns whether there were any. @throws CniError, NetlinkError */
+export function deleteMappings(nftables: Nftables | undefined, owner: Container): boolean {
+  let found = false;
+  for (const family of FAMILIES) {
+    for (const chain of chainsOf(owner)) {
+      found ||= hasChain(nftables, family, chain);
+      deleteChain(nftables, family, chain);
+    }
+  }
+  return found;
+}
+
+/** Deletes the mappings of all containers of a network but the valid ones. @throws CniError, NetlinkError */
+export function gcMappings(
+  nftables: Nftables | undefined,
+  network: string,
+  valid: readonly AttachmentKey[],
+): void {
+  const keep = new Set(valid.map(({ containerID }) => containerID));
+  for (const family of FAMILIES) {
+    if (!hasChain(nftables, family, { table: 'nat', chain: DNAT })) continue;
+    const owners = readTable(family, 'nat')
+      .filter((line) => line.startsWith(`-A ${DNAT} `))
+      .map(parseComment)
+      .filter((owner) => owner !== undefined);
+    for (const owner of owners) {
+      if (owner.network === network && !keep.has(owner.containerID))
+        deleteMappings(nftables, owner);
+    }
+  }
+}
+
+/** The mappings, of those given, that the container's chain does not make. @throws CniError */
+export function missingMappings(
+  nftables: Nftables | undefined,
+  owner: Attachment,
+  wanted: readonly Forward[],
+): Forward[] {
+  const chain = chainOf(owner);
+  return FAMILIES.flatMap((family) => {
+    const own = wanted.filter((forward) => forward.family === family);
+    if (own.length === 0 || !hasChain(nftables, family, { table: 'nat', chain })) return own;
+    const present = readTable(family, 'nat');
+    const isEntered = hasLine(present, `-A ${DNAT} `, ` -j ${chain}`);
+    return own.filter(
+      (forward) =>
+        !isEntered ||
+        !present.some(
+          (line) =>
+            line.startsWith(`-A ${chain} `) &&
+            line.includes(` -p ${forward.protocol} `) &&
+            line.endsWith(
+              ` --dport ${forward.hostPort} -j DNAT --to-destination ${targetOf(forward)}`,
+            ),
+        ),
+    );
+  });
+}

@@ -1,0 +1,118 @@
+/** portmap: lets ports of the host lead to ports of a container. Chained. CNI SPEC §2; example: conf/11-flannel-portmap.conflist. */
+import type { Address } from '#lib/addr/address.ts';
+import type { Attachment } from '#lib/cni/attachment.ts';
+import { cleanUp, CniError, CODE, step } from '#lib/cni/error.ts';
+import { type AttachmentCall, definePlugin } from '#lib/cni/plugin.ts';
+import { ownAddresses, requirePrevResult } from '#lib/cni/prev-result.ts';
+import { SPEC_VERSIONS } from '#lib/cni/version.ts';
+import { getLink } from '#lib/net/link.ts';
+import { findPath } from '#lib/net/route.ts';
+import { openRtnl } from '#lib/net/rtnl.ts';
+import {
+  chooseBackend,
+  openNftablesIfAny,
+  requireBackend,
+  requireNftables,
+} from '#lib/netfilter/backend.ts';
+import { log } from '#lib/sys/process.ts';
+import { trySysctl } from '#lib/sys/sysctl.ts';
+import { PortmapConfig, portMappings } from './config.ts';
+import { forgetFlowsTo, forgetFormerFlows } from './flows.ts';
+import { describeHostPort, type Forward, forwards } from './forward.ts';
+import * as iptables from './iptables.ts';
+import * as maps from './nftables.ts';
+import { deleteReferenceRules } from './reference.ts';
+
+type PortmapCall = AttachmentCall<PortmapConfig>;
+
+export const portmap = definePlugin({
+  name: 'portmap',
+  versions: SPEC_VERSIONS,
+  config: PortmapConfig,
+
+  add(call) {
+    const { attachment, config } = call;
+    const prevResult = requirePrevResult(call);
+    const wanted = forwards(portMappings(config), prevResult, attachment);
+    if (wanted.length === 0) return prevResult;
+    using undo = new DisposableStack();
+    undo.defer(() => unmap(attachment, []));
+    step('failed to set up port mappings', () => map(attachment, wanted, config));
+    if (config.masquerade.snat) openLocalhost(wanted);
+    forgetFormerFlows(wanted);
+    undo.move();
+    return prevResult;
+  },
+
+  check(call) {
+    const { attachment, config } = call;
+    const prevResult = requirePrevResult(call);
+    const wanted = forwards(portMappings(config), prevResult, attachment);
+    using nftables = openNftablesIfAny();
+    const others =
+      nftables === undefined ? wanted : maps.missingMappings(nftables, attachment, wanted, config);
+    // On a node where the suites were swapped the reference's iptables rules do the work.
+    const missing = iptables.missingMappings(nftables, attachment, others);
+    if (missing.length > 0) {
+      const ports = missing.map(describeHostPort).join(', ');
+      throw new CniError(CODE.INTERNAL, `Mapping of host port ${ports} is missing or was changed`);
+    }
+  },
+
+  del: (call) => unmap(call.attachment, knownPods(call)),
+
+  gc({ network, valid }) {
+    if (valid === undefined) return;
+    using nftables = openNftablesIfAny();
+    cleanUp(
+      () => nftables && maps.gcMappings(nftables, network, valid),
+      () => iptables.gcMappings(nftables, network, valid),
+    );
+  },
+
+  status: ({ config }) => requireBackend(config.backend, 'map ports'),
+});
+
+function map(attachment: Attachment, wanted: readonly Forward[], config: PortmapConfig): void {
+  using nftables = openNftablesIfAny();
+  if (chooseBackend(config.backend, nftables) === 'iptables') {
+    iptables.addMappings(attachment, wanted, config);
+  } else {
+    maps.addMappings(requireNftables(nftables, 'backend'), attachment, wanted, config);
+  }
+}
+
+/** Ends the mappings of an attachment, whichever backend of ours or of the reference plugin made them. */
+function unmap(attachment: Attachment, told: readonly Address[]): void {
+  using nftables = openNftablesIfAny();
+  const pods: Address[] = [];
+  cleanUp(
+    () => nftables && pods.push(...maps.deleteMappings(nftables, attachment)),
+    () => {
+      if (iptables.deleteMappings(nftables, attachment)) pods.push(...told);
+    },
+    () => {
+      if (nftables && deleteReferenceRules(nftables, attachment.containerID, told))
+        pods.push(...told);
+    },
+    () => forgetFlowsTo(pods),
+  );
+}
+
+const knownPods = ({ prevResult, attachment }: PortmapCall): Address[] =>
+  prevResult === undefined
+    ? []
+    : ownAddresses(prevResult, attachment).map(({ address }) => address.address);
+
+/** 127.0.0.1 may be the source of what leaves towards the pod: without it the host can't use its own ports by localhost. */
+function openLocalhost(wanted: readonly Forward[]): void {
+  const pod = wanted.find(({ family }) => family === 4)?.pod;
+  if (pod === undefined) return;
+  using rtnl = openRtnl();
+  const oif = findPath(rtnl, pod.address)?.oif;
+  const link = oif === undefined ? undefined : getLink(rtnl, oif);
+  if (link === undefined) return;
+  if (trySysctl(`net/ipv4/conf/${link.name}/route_localnet`, '1')) return;
+  // /proc/sys is read-only in nested containers; everybody but the host itself reaches the port all the same.
+  log(`portmap: cannot set route_localnet of "${link.name}": 127.0.0.1 will not reach host ports`);
+}
