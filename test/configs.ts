@@ -29,6 +29,26 @@ export const hostLocalConfig = (node: TestNode, subnets: readonly string[]) => (
   ipam: ipam(node, subnets),
 });
 
+/** A result as bridge answers it, of an interface that there is not. */
+const PREV_RESULT = {
+  cniVersion: '1.0.0',
+  interfaces: [
+    { name: 'br0', mac: '02:00:00:00:00:01' },
+    { name: 'veth00000001', mac: '02:00:00:00:00:02' },
+    { name: 'eth0', mac: '02:00:00:00:00:03', sandbox: '/run/netns/none' },
+  ],
+  ips: [{ address: '10.1.0.2/24', gateway: '10.1.0.1', interface: 2 }],
+};
+
+/** A chained plugin's configuration with a result that it may go on from. */
+export const chainedConfig = (type: string, more: Readonly<Record<string, unknown>> = {}) => ({
+  cniVersion: '1.0.0',
+  name: 'net1',
+  type,
+  prevResult: PREV_RESULT,
+  ...more,
+});
+
 /** subnet.env of a node in a cluster where the delegate masquerades. */
 export const SUBNET_ENV = `FLANNEL_NETWORK=10.244.0.0/16
 FLANNEL_SUBNET=10.244.1.1/24

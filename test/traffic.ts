@@ -29,7 +29,7 @@ const UDP_CLIENT = `
 const [, host, port, from] = process.argv;
 const socket = require('dgram').createSocket(host.includes(':') ? 'udp6' : 'udp4');
 const end = (text) => { process.stdout.write(text); socket.close(); clearTimeout(timer); };
-const timer = setTimeout(() => end('timeout'), 1000);
+const timer = setTimeout(() => end('timeout'), 5000);
 socket.on('message', (message) => end(message.toString()));
 socket.on('error', (error) => end(error.message));
 socket.bind(Number(from), () => socket.send('?', Number(port), host));`;

@@ -82,7 +82,7 @@ export function listConnections(
 }
 
 /** Reads one connection; undefined for one of another protocol or family. @throws MalformedMessage */
-export function decodeConnection(
+function decodeConnection(
   { body }: Message,
   family: Family,
   protocol: number,

@@ -199,13 +199,13 @@ export const nft = {
       ],
     }),
 
-  /** Deletes one rule by its handle, or all rules of the chain. */
-  deleteRules: (table: Table, chain: string, handle?: bigint) =>
-    request(`delete rule ${label(table)} ${chain} ${handle ?? ''}`.trimEnd(), 'DELRULE', {
+  /** Deletes one rule by its handle, all rules of a chain, or all of the table. */
+  deleteRules: (table: Table, chain?: string, handle?: bigint) =>
+    request(`delete rule ${label(table)} ${chain ?? ''} ${handle ?? ''}`.trimEnd(), 'DELRULE', {
       family: table.family,
       attributes: [
         attr.text(NFTA_RULE.TABLE, table.name),
-        attr.text(NFTA_RULE.CHAIN, chain),
+        ...(chain === undefined ? [] : [attr.text(NFTA_RULE.CHAIN, chain)]),
         ...(handle === undefined ? [] : [attr.be64(NFTA_RULE.HANDLE, handle)]),
       ],
     }),

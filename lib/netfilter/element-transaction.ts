@@ -57,7 +57,7 @@ export function deleteElements(
   }
 }
 
-/** Deletes, in this order, the chains that nothing leads to any more, and with the last of them `rest`. @throws NetlinkError */
+/** Deletes, in this order, the chains that nothing leads to any more, and with the last of them `rest`, if it is empty too. @throws NetlinkError */
 export function deleteUnused(
   nftables: Nftables,
   table: Table,
@@ -71,7 +71,8 @@ export function deleteUnused(
         nftables.commit([nft.deleteRules(table, chain), nft.deleteChain(table, chain)]),
       ),
   );
-  if (deleted.length > 0) acceptUse(() => nftables.commit(rest));
+  // Without a chain to go by somebody has changed the table by hand.
+  if (deleted.length > 0 || chains.length === 0) acceptUse(() => nftables.commit(rest));
 }
 
 function isUnused(nftables: Nftables, table: Table, chain: string): boolean {

@@ -82,39 +82,52 @@ export function addElements(owner: Attachment, entry: Entry, number: number): Re
   ];
 }
 
-/** What stands at a mapping's place, as far as it is the holder's: undefined if somebody else has it by now. */
-export interface Held {
-  readonly chain: string | undefined;
+/** What stands at a mapping's place. */
+export interface Standing {
+  readonly verdict: ListedElement | undefined;
   readonly target: Target | undefined;
   /** Take it out. */
   readonly removal: readonly Request[];
 }
 
-/** What an entry of a holder's index leads to. @throws NetlinkError */
-export function heldAt(
-  nftables: Nftables,
-  family: Family,
-  holder: IndexKey,
-  { value: full = new Uint8Array() }: ListedElement,
-): Held | undefined {
+/** What stands at a place of the maps. @throws NetlinkError */
+export function standingAt(nftables: Nftables, family: Family, { maps, key }: Place): Standing {
   const table = TABLES[family];
-  const { maps, key } = placeOf(full, family);
   const verdict = nftables.getElement(table, maps.verdicts, key);
-  const owner = indexKeyOf(verdict?.comment ?? '');
-  if (owner?.network !== holder.network || owner.attachment !== holder.attachment) return undefined;
   const target = nftables.getElement(table, maps.targets, key);
   return {
-    chain: verdict?.chain,
+    verdict,
     target: target && decodeTarget(target, family),
     removal: [
-      nft.deleteElement(table, maps.verdicts, key),
+      ...(verdict === undefined ? [] : [nft.deleteElement(table, maps.verdicts, key)]),
       ...(target === undefined ? [] : [nft.deleteElement(table, maps.targets, key)]),
     ],
   };
 }
 
+/** What an entry of a holder's index leads to; undefined if it is another's by now. @throws NetlinkError */
+export function heldBy(
+  nftables: Nftables,
+  family: Family,
+  holder: IndexKey,
+  { value: full = new Uint8Array() }: ListedElement,
+): Standing | undefined {
+  const standing = standingAt(nftables, family, placeOf(full, family));
+  const { verdict } = standing;
+  return verdict === undefined || isOwner(verdict, holder) ? standing : undefined;
+}
+
+/** Whether an element's comment names this attachment. */
+export function isOwner(
+  { comment = '' }: ListedElement,
+  { network, attachment }: IndexKey,
+): boolean {
+  const owner = indexKeyOf(comment);
+  return owner?.network === network && owner.attachment === attachment;
+}
+
 /** What an element of a map of targets leads to. */
-export function decodeTarget({ value }: ListedElement, family: Family): Target | undefined {
+function decodeTarget({ value }: ListedElement, family: Family): Target | undefined {
   const bytes = ADDRESS_BYTES[family];
   if (value === undefined || value.length < bytes + 2) return undefined;
   const [high = 0, low = 0] = value.subarray(bytes);

@@ -3,6 +3,7 @@ import type { Attachment } from '#lib/cni/attachment.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import { isGone, parseSandbox } from '#lib/cni/sandbox.ts';
 import type { Request } from '#lib/net/netlink.ts';
+import type { Table } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
 import {
   deleteFromIndex,
@@ -11,7 +12,7 @@ import {
   indexKeyOf,
   listIndex,
 } from '#lib/netfilter/attachment-index.ts';
-import { decodeTarget, type Entry, heldAt } from './element.ts';
+import { type Entry, heldBy, isOwner, type Standing, standingAt } from './element.ts';
 import { describeHostPort, FAMILIES } from './forward.ts';
 import { TABLES } from './tables.ts';
 
@@ -22,26 +23,38 @@ export function clearHolders(
   entries: readonly Entry[],
 ): Request[] {
   // What an ADD of this attachment left that died goes as well.
-  const holders = new Map([[format(indexKey(owner)), indexKey(owner)]]);
+  const own = indexKey(owner);
+  const holders = new Map([[format(own), own]]);
+  const requests = new Map<string, Request>();
+  const remove = (request: Request) => requests.set(`${request.op} ${hex(request)}`, request);
   for (const entry of entries) {
-    const holder = holderOf(nftables, owner, entry);
+    const standing = standingAt(nftables, entry.policy.family, entry);
+    const holder = holderOf(nftables, own, entry, standing);
     if (holder !== undefined) holders.set(format(holder), holder);
+    for (const request of standing.removal) remove(request);
   }
-  return [...holders.values()].flatMap((holder) => removeAll(nftables, holder));
+  for (const holder of holders.values()) {
+    for (const request of removeAll(nftables, holder)) remove(request);
+  }
+  return [...requests.values()];
 }
 
 const format = ({ network, attachment }: IndexKey): string => `${network} ${attachment}`;
+const hex = ({ body }: Request): string => Buffer.from(body).toString('hex');
 
 /** Whoever stands at a mapping's place and may be removed; undefined: nobody. @throws CniError */
-function holderOf(nftables: Nftables, owner: Attachment, entry: Entry): IndexKey | undefined {
-  const { maps, key, policy, forward } = entry;
+function holderOf(
+  nftables: Nftables,
+  own: IndexKey,
+  { policy, forward, maps }: Entry,
+  { verdict, target }: Standing,
+): IndexKey | undefined {
+  if (verdict === undefined || isOwner(verdict, own)) return undefined;
   const table = TABLES[policy.family];
-  const verdict = nftables.getElement(table, maps.verdicts, key);
-  if (verdict === undefined) return undefined;
   const holder = indexKeyOf(verdict.comment ?? '');
-  const own = indexKey(owner);
-  if (holder?.network === own.network && holder.attachment === own.attachment) return holder;
-  if (holder !== undefined && isDead(nftables, entry, holder)) return holder;
+  // Its pod address was given out again, to us; or its network namespace is gone.
+  const isReused = target?.address.equals(forward.pod.address) === true;
+  if (holder !== undefined && (isReused || isDead(nftables, table, holder))) return holder;
   const who = /id: .*$/.exec(verdict.comment ?? '')?.[0] ?? 'of unknown name';
   throw new CniError(
     CODE.INTERNAL,
@@ -50,13 +63,7 @@ function holderOf(nftables: Nftables, owner: Attachment, entry: Entry): IndexKey
   );
 }
 
-/** Its pod address was given out again, to us; or its network namespace is gone. */
-function isDead(nftables: Nftables, entry: Entry, holder: IndexKey): boolean {
-  const { maps, key, policy, forward } = entry;
-  const table = TABLES[policy.family];
-  const element = nftables.getElement(table, maps.targets, key);
-  const target = element && decodeTarget(element, policy.family);
-  if (target?.address.equals(forward.pod.address) === true) return true;
+function isDead(nftables: Nftables, table: Table, holder: IndexKey): boolean {
   const [first] = listIndex(nftables, table, holder);
   const sandbox = parseSandbox(first?.comment ?? '');
   return sandbox !== undefined && isGone(sandbox);
@@ -66,7 +73,7 @@ function removeAll(nftables: Nftables, holder: IndexKey): Request[] {
   return FAMILIES.flatMap((family) =>
     listIndex(nftables, TABLES[family], holder).flatMap((indexed) => [
       deleteFromIndex(TABLES[family], indexed),
-      ...(heldAt(nftables, family, holder, indexed)?.removal ?? []),
+      ...(heldBy(nftables, family, holder, indexed)?.removal ?? []),
     ]),
   );
 }

@@ -1,6 +1,7 @@
 /** Port mappings by nf_tables: neither packets nor calls get slower with their number. */
 import type { Address } from '#lib/addr/address.ts';
 import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import type { Table } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
 import { indexKey, type IndexKey, listStale } from '#lib/netfilter/attachment-index.ts';
 import {
@@ -11,7 +12,7 @@ import {
 import { commentPrefix } from '#lib/netfilter/owner.ts';
 import { addConditions } from './conditions.ts';
 import type { PortmapConfig } from './config.ts';
-import { addElements, decodeTarget, entryOf, heldAt } from './element.ts';
+import { addElements, entryOf, heldBy, standingAt } from './element.ts';
 import { FAMILIES, type Forward } from './forward.ts';
 import { clearHolders } from './holder.ts';
 import { deleteEmpty, structure, TABLES, workingChains } from './tables.ts';
@@ -50,22 +51,25 @@ function deleteHolder(nftables: Nftables, holder: IndexKey): Address[] {
     const table = TABLES[family];
     const chains = new Set<string>();
     const pods = new Map<string, Address>();
-    deleteElements(nftables, table, holder, (indexed) => {
-      const held = heldAt(nftables, family, holder, indexed);
-      if (held?.chain !== undefined) chains.add(held.chain);
+    const gone = deleteElements(nftables, table, holder, (indexed) => {
+      const held = heldBy(nftables, family, holder, indexed);
+      if (held?.verdict?.chain !== undefined) chains.add(held.verdict.chain);
       if (held?.target !== undefined) pods.set(String(held.target.address), held.target.address);
       return held?.removal ?? [];
     });
-    if (chains.size > 0) {
-      // A chain of conditions leads to the one that translates.
-      const targets = [...chains].flatMap((chain) =>
-        nftables.listRules(table, chain).flatMap((rule) => rule.targets),
-      );
-      deleteUnused(nftables, table, [...chains, ...targets], deleteEmpty(table));
-    }
+    if (gone.length > 0)
+      deleteUnused(nftables, table, withTargets(nftables, table, chains), deleteEmpty(table));
     return [...pods.values()];
   });
 }
+
+/** A chain of conditions leads to the one that translates. */
+const withTargets = (nftables: Nftables, table: Table, chains: ReadonlySet<string>): string[] => [
+  ...chains,
+  ...[...chains].flatMap((chain) =>
+    nftables.listRules(table, chain).flatMap((rule) => rule.targets),
+  ),
+];
 
 /** Deletes the mappings of all attachments of a network but the valid ones. @throws NetlinkError */
 export function gcMappings(
@@ -88,11 +92,10 @@ export function missingMappings(
   config: PortmapConfig,
 ): Forward[] {
   return wanted.filter((forward) => {
-    const { policy, maps, key } = entryOf(owner, forward, config);
+    const entry = entryOf(owner, forward, config);
+    const { policy } = entry;
     const table = TABLES[forward.family];
-    const verdict = nftables.getElement(table, maps.verdicts, key);
-    const element = nftables.getElement(table, maps.targets, key);
-    const target = element && decodeTarget(element, forward.family);
+    const { verdict, target } = standingAt(nftables, forward.family, entry);
     const works = workingChains(policy).every(
       (chain) => nftables.listRules(table, chain).length > 0,
     );

@@ -185,7 +185,7 @@ export const workingChains = ({
 export function deleteEmpty(table: Table): Request[] {
   const maps = [MAPS.any, MAPS.one].flatMap(({ verdicts, targets }) => [verdicts, targets]);
   return [
-    nft.deleteRules(table, LOOKUP),
+    nft.deleteRules(table),
     ...maps.map((map) => nft.deleteEmptySet(table, map)),
     deleteEmptyIndex(table),
     nft.deleteTable(table),

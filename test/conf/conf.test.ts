@@ -13,10 +13,11 @@ import type { FlannelConfig } from '#plugins/flannel/config.ts';
 import { delegateConfig } from '#plugins/flannel/delegate-config.ts';
 import { flannel } from '#plugins/flannel/main.ts';
 import { parseSubnetEnv } from '#plugins/flannel/subnet-env.ts';
+import { portmap } from '#plugins/portmap/main.ts';
 import { HostLocalConfig, rangeSets } from '#plugins/host-local/config.ts';
 
 const CONF = join(import.meta.dirname, '..', '..', 'conf');
-const PLUGINS: Readonly<Record<string, AnyPlugin>> = { bridge, flannel };
+const PLUGINS: Readonly<Record<string, AnyPlugin>> = { bridge, flannel, portmap };
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -81,8 +82,14 @@ test('30-dual-stack.conflist gives out both families and can be asked for GC and
   t.true(isAtLeast(readList('30-dual-stack.conflist').cniVersion, '1.1.0'));
 });
 
-test('the lists share neither a bridge nor a network name', (t) => {
-  const lists = namesIn('', '.conflist').map(readList);
+/** One network with and without further plugins. */
+const isFlannel = (name: string): boolean => name.includes('flannel');
+
+test('the lists share neither a bridge nor a network name, but for those of flannel', (t) => {
+  const flannels = namesIn('', '.conflist').filter(isFlannel);
+  t.deepEqual([...new Set(flannels.map((name) => readList(name).name))], ['cbr0']);
+  const others = namesIn('', '.conflist').filter((name) => !isFlannel(name));
+  const lists = ['10-flannel.conflist', ...others].map(readList);
   t.is(new Set(lists.map(({ name }) => name)).size, lists.length);
   const names = ['20-bridge.conflist', '30-dual-stack.conflist'];
   const bridges = names.map((name) => bridgeOf(name).config.bridge);

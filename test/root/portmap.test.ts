@@ -1,9 +1,10 @@
 /** portmap: who reaches a pod through the host's ports, under which name, and what is left of it. */
 import test, { type ExecutionContext } from 'ava';
-import { bridgeConfig, ipam } from '#test/configs.ts';
+import { chainedConfig } from '#test/configs.ts';
 import { TestNode } from '#test/node.ts';
 import { addOutside } from '#test/outside.ts';
 import { sourceSeen } from '#test/traffic.ts';
+import { addBridgePod, bareConfig } from './pods.ts';
 
 interface Mapping {
   readonly hostPort: number;
@@ -12,44 +13,21 @@ interface Mapping {
   readonly hostIP?: string;
 }
 
-interface Pod {
-  readonly netns: string;
-  readonly address: string;
-  readonly config: Record<string, unknown>;
-  readonly call: { plugin: string; config: object; netns: string; containerID: string };
-}
-
-const SUBNETS = ['10.1.0.0/24', 'fd00:1::/64'];
 const TCP: Mapping = { hostPort: 8080, containerPort: 80, protocol: 'tcp' };
 const UDP: Mapping = { hostPort: 5353, containerPort: 53, protocol: 'udp' };
 
-/** A pod on the bridge; its portmap call is made, not run. */
-async function addPod(
+const addPod = (
   t: ExecutionContext,
   node: TestNode,
   containerID: string,
   mappings: readonly Mapping[],
-  keys: Record<string, unknown> = {},
-): Promise<Pod> {
-  const netns = await node.addPod(containerID);
-  const bridge = bridgeConfig(node, { ipam: ipam(node, SUBNETS), hairpinMode: true });
-  const { json } = await node.succeed(t, 'ADD', {
-    plugin: 'bridge',
-    config: bridge,
-    netns,
-    containerID,
-  });
-  const config = {
-    cniVersion: '1.0.0',
-    name: 'net1',
+  keys: Readonly<Record<string, unknown>> = {},
+) =>
+  addBridgePod(t, node, containerID, {
     type: 'portmap',
     runtimeConfig: { portMappings: mappings },
     ...keys,
-    prevResult: json,
-  };
-  const address = json.ips[0].address.split('/')[0];
-  return { netns, address, config, call: { plugin: 'portmap', config, netns, containerID } };
-}
+  });
 
 const LAN = [
   ['192.0.2.1/24', '192.0.2.254/24'],
@@ -87,10 +65,9 @@ for (const backend of ['nftables', 'iptables'] as const) {
     t.is(await see(a.netns, 'fd00:9::254'), 'fd00:1::1');
     await node.succeed(t, 'CHECK', a.call);
     await node.deletePod('a');
-    const { prevResult: _, runtimeConfig: __, ...bare } = a.config;
-    for (const config of [bare, bare]) {
-      await node.succeed(t, 'DEL', { plugin: 'portmap', config, containerID: 'a' });
-    }
+    const late = { plugin: 'portmap', config: bareConfig(a), containerID: 'a' };
+    await node.succeed(t, 'DEL', late);
+    await node.succeed(t, 'DEL', late);
     t.notRegex(await node.rules(), /10\.1\.0\.2|8080|CNI-DN|cni_portmap/);
   });
 }
@@ -105,6 +82,12 @@ test('nftables: ::1, from which no pod can be reached, refuses at once: clients 
   t.is(await sourceSeen({ from: host, to: a.netns, address: 'localhost', ...port }), '10.1.0.1');
 });
 
+const seeAt = (from: string, to: string, address: string) =>
+  sourceSeen({ from, to, address, port: 8080, serverPort: 80 });
+
+const seeBy = (from: string, to: string, port: number) =>
+  sourceSeen({ from, to, address: '192.0.2.254', port, serverPort: 80 });
+
 test('nftables: hostIP takes one address of the host, and beats a mapping of all', async (t) => {
   await using node = await TestNode.create();
   const outside = await addOutside(node, ...LAN);
@@ -112,14 +95,12 @@ test('nftables: hostIP takes one address of the host, and beats a mapping of all
   const b = await addPod(t, node, 'b', [{ ...TCP, hostIP: '0.0.0.0' }]);
   const c = await addPod(t, node, 'c', [{ ...TCP, hostIP: 'fd00:9::254' }]);
   for (const pod of [a, b, c]) await node.succeed(t, 'ADD', pod.call);
-  const see = (from: string, to: string, address: string) =>
-    sourceSeen({ from, to, address, port: 8080, serverPort: 80 });
-  t.is(await see(outside, a.netns, '192.0.2.254'), '192.0.2.1');
-  t.is(await see(outside, b.netns, '10.1.0.1'), '192.0.2.1');
-  t.is(await see(`/run/netns/${node.name}`, b.netns, '127.0.0.1'), '10.1.0.1');
-  t.is(await see(outside, c.netns, 'fd00:9::254'), 'fd00:9::1');
+  t.is(await seeAt(outside, a.netns, '192.0.2.254'), '192.0.2.1');
+  t.is(await seeAt(outside, b.netns, '10.1.0.1'), '192.0.2.1');
+  t.is(await seeAt(`/run/netns/${node.name}`, b.netns, '127.0.0.1'), '10.1.0.1');
+  t.is(await seeAt(outside, c.netns, 'fd00:9::254'), 'fd00:9::1');
   t.regex(
-    await see(outside, c.netns, 'fd00:1::1'),
+    await seeAt(outside, c.netns, 'fd00:1::1'),
     /ECONNREFUSED/,
     'another address is not mapped',
   );
@@ -138,7 +119,7 @@ test('a host port that a live container holds is refused by its name; a dead one
   await node.deletePod('a');
   await node.succeed(t, 'ADD', b.call);
   await node.succeed(t, 'CHECK', b.call);
-  t.notRegex(await node.rules(), /id: a,|5353/, 'what else it held went too');
+  t.notRegex(await node.rules(), /id: a,|udp/, 'what else it held went too');
   await node.succeed(t, 'DEL', a.call);
   await node.succeed(t, 'CHECK', b.call);
 });
@@ -162,12 +143,10 @@ test('nftables: conditions of two networks hold each for its own pods', async (t
   });
   const b = await addPod(t, node, 'b', [{ ...TCP, hostPort: 8081 }], { name: 'net2' });
   for (const pod of [a, b]) await node.succeed(t, 'ADD', pod.call);
-  const see = (from: string, to: string, port: number) =>
-    sourceSeen({ from, to, address: '192.0.2.254', port, serverPort: 80 });
-  t.regex(await see(outside, a.netns, 8080), /ECONNREFUSED/);
-  t.is(await see(b.netns, a.netns, 8080), '10.1.0.1');
-  t.is(await see(outside, b.netns, 8081), '192.0.2.1');
-  t.regex(await see(host, a.netns, 8080), /ECONNREFUSED/);
+  t.regex(await seeBy(outside, a.netns, 8080), /ECONNREFUSED/);
+  t.is(await seeBy(b.netns, a.netns, 8080), '10.1.0.1');
+  t.is(await seeBy(outside, b.netns, 8081), '192.0.2.1');
+  t.regex(await seeBy(host, a.netns, 8080), /ECONNREFUSED/);
   await node.succeed(t, 'CHECK', a.call);
   for (const pod of [a, b]) await node.succeed(t, 'DEL', pod.call);
   t.is(await node.rules(), '');
@@ -256,4 +235,62 @@ test('127.0.0.0/8 stays closed to the outside', async (t) => {
   t.is(await see(), 'timeout');
   await node.run('nft', ['flush', 'chain', 'ip', 'cni_portmap', 'localnet']);
   t.is(await see(), '192.0.2.1');
+});
+
+for (const cniVersion of ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0']) {
+  test(`${cniVersion}: the result of the plugin before is passed on, with mappings or without`, async (t) => {
+    await using node = await TestNode.create();
+    const a = await addPod(t, node, 'a', [TCP], { cniVersion });
+    const { json } = await node.succeed(t, 'ADD', a.call);
+    t.deepEqual(json, a.config['prevResult']);
+    const config = { ...a.config, runtimeConfig: undefined };
+    t.deepEqual((await node.succeed(t, 'ADD', { ...a.call, config })).json, json);
+  });
+}
+
+const BREAKAGES = {
+  'an element gone': 'delete element ip cni_portmap hostports { tcp . 8080 }',
+  'its target gone': 'delete element ip6 cni_portmap targets { tcp . 8080 }',
+  'the hook flushed': 'flush chain ip cni_portmap prerouting',
+  'masquerading flushed': 'flush chain ip cni_portmap masquerade-13',
+  'all gone': 'flush ruleset',
+};
+
+for (const [what, command] of Object.entries(BREAKAGES)) {
+  test(`CHECK notices: ${what}; DEL works all the same`, async (t) => {
+    await using node = await TestNode.create();
+    const a = await addPod(t, node, 'a', [TCP]);
+    await node.succeed(t, 'ADD', a.call);
+    await node.succeed(t, 'CHECK', a.call);
+    await node.run('nft', [command]);
+    const { json } = await node.call('CHECK', a.call);
+    t.regex(json.msg, /Mapping of host port 8080\/tcp(, 8080\/tcp)? is missing or was changed/);
+    await node.succeed(t, 'DEL', a.call);
+    t.is(await node.rules(), '');
+  });
+}
+
+test('40 ADDs at once on a fresh node, two for each port: one of them gets it', async (t) => {
+  await using node = await TestNode.create();
+  const pods = [];
+  for (const index of Array.from({ length: 40 }).keys()) {
+    const netns = await node.addPod(`p${index}`);
+    const prevResult = {
+      cniVersion: '1.0.0',
+      interfaces: [{ name: 'eth0', sandbox: netns }],
+      ips: [{ address: `10.1.0.${index + 2}/24`, interface: 0 }],
+    };
+    const portMappings = [{ ...TCP, hostPort: 8000 + (index >> 1) }];
+    const config = chainedConfig('portmap', { prevResult, runtimeConfig: { portMappings } });
+    pods.push({ plugin: 'portmap', config, netns, containerID: `p${index}` });
+  }
+  const answers = await Promise.all(pods.map((pod) => node.call('ADD', pod)));
+  for (let index = 0; index < answers.length; index += 2) {
+    const codes = answers.slice(index, index + 2).map(({ exitCode }) => exitCode);
+    t.is(codes.filter((code) => code === 0).length, 1);
+  }
+  const refusals = answers.filter(({ exitCode }) => exitCode !== 0);
+  for (const { json } of refusals) t.regex(json.msg, /is already held by container id: p\d+/);
+  await Promise.all(pods.map((pod) => node.succeed(t, 'DEL', pod)));
+  t.is(await node.rules(), '');
 });

@@ -1,6 +1,13 @@
 /** What tests of bad input share. */
 import test from 'ava';
-import { bridgeConfig, flannelConfig, hostLocalConfig, ipam, SUBNET_ENV } from '#test/configs.ts';
+import {
+  bridgeConfig,
+  chainedConfig,
+  flannelConfig,
+  hostLocalConfig,
+  ipam,
+  SUBNET_ENV,
+} from '#test/configs.ts';
 import { type CallOptions, TestNode } from '#test/node.ts';
 
 /** A call that must be refused: by which code, with which words in message or details. */
@@ -18,14 +25,14 @@ export const refuses = test.macro(
     await using node = await TestNode.create();
     node.writeFile('subnet.env', SUBNET_ENV);
     const netns = await node.addPod('a');
-    const configs = {
+    const configs: Readonly<Record<string, object>> = {
       flannel: flannelConfig(node),
       bridge: bridgeConfig(node),
       'host-local': hostLocalConfig(node, ['10.1.0.0/24']),
     };
-    const config = configs[plugin as keyof typeof configs];
+    const own = configs[plugin] ?? chainedConfig(plugin);
     const changes = typeof call === 'function' ? call(node) : call;
-    const answer = await node.call(command, { plugin, config, netns, ...changes });
+    const answer = await node.call(command, { plugin, config: own, netns, ...changes });
     t.is(answer.exitCode, 1, answer.stdout);
     t.is(answer.json?.code, code, answer.stdout);
     t.regex(`${answer.json.msg} | ${answer.json.details ?? ''}`, message);
@@ -52,3 +59,7 @@ export const bridgeWith = (more: Record<string, unknown>) =>
 /** host-local with these range sets. */
 export const rangesWith = (...ranges: unknown[]) =>
   config((node) => ({ ...hostLocalConfig(node, []), ipam: { ...ipam(node, []), ranges } }));
+
+/** A chained plugin's configuration with further keys; undefined takes one out. */
+export const chainedWith = (type: string, more: Record<string, unknown>) =>
+  config(() => chainedConfig(type, more));
