@@ -138,8 +138,11 @@ export class Machine implements AsyncDisposable {
     // With its first process end all others of a PID namespace, and only then unshare hears of it.
     process.kill(Number(this.#pid), 'SIGKILL');
     await this.#unshare;
-    removeCgroups(this.cgroup);
-    await this.node[Symbol.asyncDispose]();
+    try {
+      removeCgroups(this.cgroup);
+    } finally {
+      await this.node[Symbol.asyncDispose]();
+    }
   }
 }
 
