@@ -9,7 +9,7 @@ import { SUBNET_ENV } from '#test/configs.ts';
 import { eachOf } from './batch.ts';
 import { Containerd } from './daemon.ts';
 import { makeImage } from './image.ts';
-import { leftovers } from './leftovers.ts';
+import { lastingShims, leftovers } from './leftovers.ts';
 import { limitsOf } from './limits.ts';
 import { CONFIGURATIONS, Machine } from './machine.ts';
 import { LIMITS, type Plan, type Pod, removePod, runPod, stopPod } from './pod.ts';
@@ -27,6 +27,7 @@ const CHAINED = [
 /** Every third serves, every second of those by UDP too; every second is limited. */
 const PLANS: readonly Plan[] = Array.from({ length: PODS }, (_, index) => ({
   number: index + 1,
+  hostPort: 8001 + index,
   serves: index % 3 === 0,
   udp: index % 6 === 0,
   limited: index % 2 === 0,
@@ -62,6 +63,9 @@ async function bringImage(machine: Machine, containerd: Containerd): Promise<voi
   await containerd.importImage(archive.slice(machine.root.length));
 }
 
+/** What a pod asks for that comes too late. */
+const RIVAL = { number: PODS + 1, serves: false, udp: false, limited: true };
+
 /** The whole life of the pods. */
 async function live(t: ExecutionContext, machine: Machine, containerd: Containerd): Promise<void> {
   const { cri } = containerd;
@@ -77,6 +81,13 @@ async function live(t: ExecutionContext, machine: Machine, containerd: Container
   const early = await eachOf(PLANS.slice(0, PODS / 2), AT_ONCE, run);
   const [first, second] = early.filter(({ serves }) => serves) as [Pod, Pod];
   await goTo(first, second);
+
+  // Its port is taken, which is found out in the middle of the list: what was made before that goes.
+  const standing = await leftovers(machine, cri);
+  const refusal = await t.throwsAsync(run({ ...RIVAL, hostPort: first.hostPort }));
+  t.regex(refusal.message, /Host port .* is already held by container/);
+  // The kernel may list the same rules in another order; at the end none is left.
+  t.deepEqual({ ...(await leftovers(machine, cri)), rules: [] }, { ...standing, rules: [] });
 
   await containerd.kill();
   await containerd.start();
@@ -99,8 +110,8 @@ async function live(t: ExecutionContext, machine: Machine, containerd: Container
   await eachOf(pods, AT_ONCE, (pod) => stopPod(cri, pod));
   await eachOf(pods, AT_ONCE, (pod) => removePod(cri, pod));
 
-  const left = await leftovers(machine, cri);
-  summarize(t, { pods, ways, calls: cri.calls, left });
+  const left = { ...(await leftovers(machine, cri)), shims: await lastingShims(machine) };
+  summarize(t, { pods, ways, refusal: refusal.message, calls: cri.calls, left });
   t.deepEqual(left, Object.fromEntries(Object.keys(left).map((kind) => [kind, []])));
 }
 
@@ -112,12 +123,13 @@ async function isLimited(t: ExecutionContext, machine: Machine, pod: Pod): Promi
 interface Seen {
   readonly pods: readonly Pod[];
   readonly ways: readonly Way[];
+  readonly refusal: string;
   readonly calls: ReadonlyMap<string, number>;
   readonly left: Readonly<Record<string, readonly string[]>>;
 }
 
 /** The test's own summary: what ran, what was seen, what was left. */
-function summarize(t: ExecutionContext, { pods, ways, calls, left }: Seen): void {
+function summarize(t: ExecutionContext, { pods, ways, refusal, calls, left }: Seen): void {
   const count = (filter: (pod: Pod) => boolean) => pods.filter(filter).length;
   const rows = [
     ['pods', `${pods.length}, ${AT_ONCE} at a time, each with a host port`],
@@ -128,6 +140,7 @@ function summarize(t: ExecutionContext, { pods, ways, calls, left }: Seen): void
     ],
     ...[...calls].map(([name, times]) => ['call', `${String(times).padStart(3)} ${name}`]),
     ...ways.map(({ what, seen }) => ['way', `${what}: ${seen}`]),
+    ['refused', refusal],
     ...Object.entries(left).map(([kind, found]) => ['left', `${found.length} ${kind}`]),
   ];
   t.log(rows.map(([title = '', text]) => `${title.padEnd(10)}  ${text}`).join('\n'));

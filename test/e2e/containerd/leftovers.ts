@@ -1,4 +1,5 @@
 /** What pods that are gone may have left on a node: nothing. */
+import { setTimeout } from 'node:timers/promises';
 import type { Cri } from './cri.ts';
 import { qdiscs } from './limits.ts';
 import type { Machine } from './machine.ts';
@@ -14,6 +15,10 @@ const KEPT = /(^|\/)(lock|last_reserved_ip\..*)$/;
 
 /** Lines of `nft list ruleset` that are no rules, elements or policies, but what these would be in. */
 const FRAME = /^\s*(table .*\{|(chain|map|set) .*\{|type .*|comment ".*"|\}|)$/;
+
+/** Far more than a process takes to end. */
+const END_TRIES = 100;
+const END_PAUSE_MS = 100;
 
 /** What is left, by kind. */
 export async function leftovers(machine: Machine, cri: Cri): Promise<Record<string, string[]>> {
@@ -35,7 +40,15 @@ export async function leftovers(machine: Machine, cri: Cri): Promise<Record<stri
     'cached results': below('results', 'cache'),
     'other files': files.filter((name) => !below(...known).includes(name)),
     'network namespaces': machine.files('/run/netns'),
-    sandboxes: items.map(({ id }) => id),
-    shims: machine.processes().filter((name) => name.startsWith('containerd-shim')),
+    sandboxes: items.map(({ id }) => id).toSorted(),
   };
+}
+
+/** A pod that the runtime has removed has a shim that is about to end. @returns those that do not */
+export async function lastingShims(machine: Machine): Promise<string[]> {
+  const shims = () => machine.processes().filter((name) => name.startsWith('containerd-shim'));
+  for (let tries = 0; tries < END_TRIES && shims().length > 0; tries += 1) {
+    await setTimeout(END_PAUSE_MS);
+  }
+  return shims();
 }

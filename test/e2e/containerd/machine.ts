@@ -117,7 +117,16 @@ export class Machine implements AsyncDisposable {
   processes(): string[] {
     return readdirSync(join(this.root, '/proc'))
       .filter((name) => /^[0-9]+$/.test(name))
-      .map((pid) => this.read(`/proc/${pid}/comm`).trim());
+      .map((pid) => this.#nameOf(pid));
+  }
+
+  #nameOf(pid: string): string {
+    try {
+      return this.read(`/proc/${pid}/comm`).trim();
+    } catch {
+      // It has just ended.
+      return '';
+    }
   }
 
   /** Starts a program on the node, with no more in its environment than a path to the system's programs. */

@@ -24,6 +24,8 @@ const READY_S = 60;
 /** What distinguishes one pod from the others. */
 export interface Plan {
   readonly number: number;
+  /** Its port of the node: TCP, and UDP if it has that. */
+  readonly hostPort: number;
   /** With a container that serves the page. */
   readonly serves: boolean;
   /** With a host port for datagrams. */
@@ -41,21 +43,19 @@ export interface Pod extends Plan {
   readonly netns: string;
   /** Its container, if it serves. */
   readonly container: string;
-  /** Its port of the node, TCP and (if it has that) UDP. */
-  readonly hostPort: number;
 }
 
 /** RunPodSandbox, and CreateContainer and StartContainer if it serves. */
 export async function runPod(cri: Cri, cgroup: string, plan: Plan): Promise<Pod> {
-  const hostPort = 8000 + plan.number;
-  const config = podConfig(plan, hostPort, cgroup);
+  const config = podConfig(plan, cgroup);
   const { podSandboxId: id } = await cri.call('RunPodSandbox', { config });
   const container = plan.serves ? await startServer(cri, id, config) : '';
   const { address, netns } = await status(cri, id);
-  return { ...plan, name: config.hostname, id, address, netns, container, hostPort };
+  return { ...plan, name: config.hostname, id, address, netns, container };
 }
 
-function podConfig(plan: Plan, hostPort: number, cgroupParent: string): PodSandboxConfig {
+function podConfig(plan: Plan, cgroupParent: string): PodSandboxConfig {
+  const { hostPort } = plan;
   const name = `pod-${plan.number}`;
   const tcp: PortMapping = { protocol: 'TCP', containerPort: HTTP_PORT, hostPort };
   const udp: PortMapping = { protocol: 'UDP', containerPort: UDP_PORT, hostPort };
