@@ -26,6 +26,9 @@ const TOOLS = {
   strip: 'binutils',
   strace: 'strace',
   '/usr/lib/cni/bridge': 'containernetworking-plugins',
+  containerd: 'containerd',
+  runc: 'runc',
+  '/bin/busybox': 'busybox-static',
 };
 
 async function main(args: readonly string[]): Promise<number> {
