@@ -1,6 +1,7 @@
 /** The programs that the executable holds: which one runs is decided by the name it was called by. */
 import { cnitool } from '#cmd/cnitool/main.ts';
 import type { AnyPlugin, Builtins } from '#lib/cni/plugin.ts';
+import { bandwidth } from '#plugins/bandwidth/main.ts';
 import { bridge } from '#plugins/bridge/main.ts';
 import { flannel } from '#plugins/flannel/main.ts';
 import { hostLocal } from '#plugins/host-local/main.ts';
@@ -8,7 +9,10 @@ import { portmap } from '#plugins/portmap/main.ts';
 
 /** Plugins by name. */
 const PLUGINS: ReadonlyMap<string, AnyPlugin> = new Map(
-  [flannel, bridge, hostLocal, portmap].map((plugin: AnyPlugin) => [plugin.name, plugin]),
+  [flannel, bridge, hostLocal, portmap, bandwidth].map((plugin: AnyPlugin) => [
+    plugin.name,
+    plugin,
+  ]),
 );
 
 /** A program that is no plugin, but may run those built in. */

@@ -32,6 +32,7 @@ export const attr = {
   u8: (type: number, n: number) => numeric(type, 1, (b) => b.writeUInt8(n)),
   u16: (type: number, n: number) => numeric(type, 2, (b) => b.writeUInt16LE(n)),
   u32: (type: number, n: number) => numeric(type, 4, (b) => b.writeUInt32LE(n >>> 0)),
+  u64: (type: number, n: bigint) => numeric(type, 8, (b) => b.writeBigUInt64LE(n)),
   be16: (type: number, n: number) => numeric(type, 2, (b) => b.writeUInt16BE(n)),
   be32: (type: number, n: number) => numeric(type, 4, (b) => b.writeUInt32BE(n >>> 0)),
   be64: (type: number, n: bigint) => numeric(type, 8, (b) => b.writeBigUInt64BE(n)),
@@ -102,6 +103,10 @@ export class Attributes {
 
   i32(type: number): number | undefined {
     return this.#number(type, 4, (view) => view.getInt32(0, true));
+  }
+
+  u64(type: number): bigint | undefined {
+    return this.#number(type, 8, (view) => view.getBigUint64(0, true));
   }
 
   be16(type: number): number | undefined {

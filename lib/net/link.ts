@@ -12,9 +12,11 @@ export const IFLA = {
   MTU: 4,
   LINK: 5,
   MASTER: 10,
+  TXQLEN: 13,
   PROTINFO: 12,
   OPERSTATE: 16,
   LINKINFO: 18,
+  IFALIAS: 20,
   NET_NS_FD: 28,
   AF_SPEC: 26,
   EXT_MASK: 29,
@@ -41,6 +43,8 @@ export interface Link {
   /** Undefined for interfaces without hardware addresses. */
   readonly mac: Mac | undefined;
   readonly mtuBytes: number;
+  /** Text that somebody gave it for people to read. */
+  readonly alias: string | undefined;
   /** IFF_* bits. */
   readonly flags: number;
   readonly operState: string;
@@ -85,6 +89,7 @@ export function decodeLink({ body }: Message): Link {
     name: attributes.text(IFLA.IFNAME) ?? '',
     mac: mac?.length === 6 ? macFromBytes(mac) : undefined,
     mtuBytes: attributes.u32(IFLA.MTU) ?? 0,
+    alias: attributes.text(IFLA.IFALIAS),
     operState: OPER_STATES[attributes.u8(IFLA.OPERSTATE) ?? 0] ?? 'unknown',
     kind: info.text(IFLA_INFO.KIND),
     master: attributes.u32(IFLA.MASTER),
@@ -170,6 +175,13 @@ export const setLinkMac = (rtnl: Netlink, link: Link, mac: Mac): void =>
   changeLink(rtnl, link, {
     what: `address ${mac}`,
     attributes: [attr.bytes(IFLA.ADDRESS, macToBytes(mac))],
+  });
+
+/** As `ip link set DEV alias TEXT`, 255 bytes at most. @throws NetlinkError */
+export const setLinkAlias = (rtnl: Netlink, link: Link, alias: string): void =>
+  changeLink(rtnl, link, {
+    what: `alias "${alias}"`,
+    attributes: [attr.text(IFLA.IFALIAS, alias)],
   });
 
 /** Changes how a bridge treats a port (IFLA_PROTINFO). As `bridge link set`. @throws NetlinkError */

@@ -17,6 +17,11 @@ export const RTM = {
   GETROUTE: 26,
   NEWNEIGH: 28,
   DELNEIGH: 29,
+  NEWQDISC: 36,
+  DELQDISC: 37,
+  GETQDISC: 38,
+  NEWTFILTER: 44,
+  GETTFILTER: 46,
 } as const;
 
 /** linux/socket.h */

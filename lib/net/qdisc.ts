@@ -1,0 +1,206 @@
+/** Queueing disciplines and filters of interfaces (linux/pkt_sched.h, linux/pkt_cls.h): limiting a rate, redirecting packets. */
+import { attr, type Attribute, Attributes, encodeAttributes, viewOf } from './attribute.ts';
+import type { Link } from './link.ts';
+import { type Message, NLM_F } from './message.ts';
+import { absentAsUndefined, isNetlinkError, type Netlink } from './netlink.ts';
+import { RTM } from './rtnl.ts';
+
+/** linux/rtnetlink.h, linux/pkt_sched.h */
+const TCA = { KIND: 1, OPTIONS: 2 } as const;
+const TC_H_ROOT = 0xffff_ffff;
+const TC_H_INGRESS = 0xffff_fff1;
+const TCMSG_BYTES = 20;
+
+/** Handles: 1: of the bucket, ffff: of what comes in. */
+const BUCKET_HANDLE = 0x0001_0000;
+const INGRESS_HANDLE = 0xffff_0000;
+
+/** linux/pkt_sched.h: attributes of tbf, and struct tc_tbf_qopt with its two struct tc_ratespec. */
+const TCA_TBF = { PARMS: 1, RATE64: 4 } as const;
+const QOPT = { RATE: 8, LIMIT: 24, BUFFER: 28, BYTES: 36 } as const;
+
+/** linux/pkt_cls.h, linux/tc_act/tc_mirred.h: attributes and structures of a u32 filter with an action mirred. */
+const TCA_U32 = { CLASSID: 1, SEL: 5, ACT: 7 } as const;
+const TCA_ACT = { KIND: 1, OPTIONS: 2 } as const;
+const TCA_MIRRED_PARMS = 2;
+const TC_U32_TERMINAL = 1;
+const TC_ACT_STOLEN = 4;
+const TCA_EGRESS_REDIR = 1;
+const MIRRED = { ACTION: 8, EACTION: 20, IFINDEX: 24, BYTES: 28 } as const;
+
+/** linux/if_ether.h */
+const ETH_P_ALL = 0x0003;
+
+const UINT32_MAX = 0xffff_ffff;
+
+/** A token bucket: packets pass at a rate, more at once while there are tokens, and wait in a queue. */
+export interface TokenBucket {
+  readonly bytesPerSecond: number;
+  /** Size of the bucket, as the time that its tokens last, in the scheduler's ticks. */
+  readonly bufferTicks: number;
+  /** Length of the queue. */
+  readonly limitBytes: number;
+}
+
+interface Place {
+  readonly index: number;
+  readonly parent: number;
+  readonly handle?: number;
+  readonly info?: number;
+}
+
+/** struct tcmsg and attributes. */
+function encode(place: Place, attributes: readonly Attribute[]): Uint8Array {
+  const bytes = Buffer.alloc(TCMSG_BYTES);
+  bytes.writeInt32LE(place.index, 4);
+  bytes.writeUInt32LE(place.handle ?? 0, 8);
+  bytes.writeUInt32LE(place.parent, 12);
+  bytes.writeUInt32LE(place.info ?? 0, 16);
+  return Buffer.concat([bytes, encodeAttributes(attributes)]);
+}
+
+const attributesOf = ({ body }: Message): Attributes =>
+  Attributes.decode(body.subarray(TCMSG_BYTES));
+
+/** Limits what leaves by an interface, in place of any other discipline. As `tc qdisc replace dev DEV root tbf`. @throws NetlinkError */
+export function replaceTokenBucket(
+  rtnl: Netlink,
+  { name, index }: Link,
+  bucket: TokenBucket,
+): void {
+  const parameters = Buffer.alloc(QOPT.BYTES);
+  parameters.writeUInt32LE(Math.min(bucket.bytesPerSecond, UINT32_MAX), QOPT.RATE);
+  parameters.writeUInt32LE(bucket.limitBytes, QOPT.LIMIT);
+  parameters.writeUInt32LE(bucket.bufferTicks, QOPT.BUFFER);
+  const isWide = bucket.bytesPerSecond > UINT32_MAX;
+  rtnl.request({
+    op: `replace qdisc tbf dev ${name}`,
+    type: RTM.NEWQDISC,
+    flags: NLM_F.CREATE | NLM_F.REPLACE,
+    body: encode({ index, parent: TC_H_ROOT, handle: BUCKET_HANDLE }, [
+      attr.text(TCA.KIND, 'tbf'),
+      attr.nested(TCA.OPTIONS, [
+        attr.bytes(TCA_TBF.PARMS, parameters),
+        ...(isWide ? [attr.u64(TCA_TBF.RATE64, BigInt(bucket.bytesPerSecond))] : []),
+      ]),
+    ]),
+  });
+}
+
+/** The token bucket that limits what leaves by an interface; undefined: another discipline does. As `tc qdisc show`. @throws NetlinkError */
+export function getTokenBucket(rtnl: Netlink, { name, index }: Link): TokenBucket | undefined {
+  const request = {
+    op: `show qdisc dev ${name}`,
+    type: RTM.GETQDISC,
+    // Without it the kernel answers everybody who listens but us.
+    flags: NLM_F.ECHO,
+    body: encode({ index, parent: TC_H_ROOT }, []),
+  };
+  const [message] = absentAsUndefined(() => rtnl.request(request)) ?? [];
+  return message && decodeTokenBucket(message);
+}
+
+/** Reads an RTM_NEWQDISC; undefined for a discipline that is no token bucket. @throws MalformedMessage */
+export function decodeTokenBucket(message: Message): TokenBucket | undefined {
+  const attributes = attributesOf(message);
+  const options = attributes.nested(TCA.OPTIONS);
+  const parameters = options.bytes(TCA_TBF.PARMS);
+  if (attributes.text(TCA.KIND) !== 'tbf' || (parameters?.length ?? 0) < QOPT.BYTES)
+    return undefined;
+  const view = viewOf(parameters ?? new Uint8Array());
+  const wide = options.u64(TCA_TBF.RATE64);
+  return {
+    bytesPerSecond: wide === undefined ? view.getUint32(QOPT.RATE, true) : Number(wide),
+    bufferTicks: view.getUint32(QOPT.BUFFER, true),
+    limitBytes: view.getUint32(QOPT.LIMIT, true),
+  };
+}
+
+/** Takes away the discipline for what leaves by an interface; the kernel puts its default there. As `tc qdisc del dev DEV root`. */
+export const deleteRootQdisc = (rtnl: Netlink, link: Link): void =>
+  deleteQdisc(rtnl, link, TC_H_ROOT);
+
+/** Takes away what filters look at, with the filters. As `tc qdisc del dev DEV ingress`. @throws NetlinkError */
+export const deleteIngressQdisc = (rtnl: Netlink, link: Link): void =>
+  deleteQdisc(rtnl, link, TC_H_INGRESS);
+
+/** Absence is accepted: the kernel answers ENOENT, or EINVAL for the default at the root. */
+function deleteQdisc(rtnl: Netlink, { name, index }: Link, parent: number): void {
+  try {
+    const body = encode({ index, parent }, []);
+    rtnl.request({ op: `delete qdisc dev ${name}`, type: RTM.DELQDISC, body });
+  } catch (error) {
+    if (!isNetlinkError(error, 'ENOENT', 'EINVAL', 'ENODEV')) throw error;
+  }
+}
+
+/** Lets filters look at what comes in by an interface. As `tc qdisc add dev DEV ingress`. @throws NetlinkError, EEXIST if they can */
+export function addIngressQdisc(rtnl: Netlink, { name, index }: Link): void {
+  rtnl.request({
+    op: `add qdisc ingress dev ${name}`,
+    type: RTM.NEWQDISC,
+    flags: NLM_F.CREATE | NLM_F.EXCL,
+    body: encode({ index, parent: TC_H_INGRESS, handle: INGRESS_HANDLE }, [
+      attr.text(TCA.KIND, 'ingress'),
+    ]),
+  });
+}
+
+/**
+ * Sends all that comes in by an interface out by another one instead. Needs the ingress qdisc. As `tc filter add dev DEV
+ * parent ffff: prio 1 u32 match u32 0 0 flowid 1:1 action mirred egress redirect dev TARGET`. @throws NetlinkError
+ */
+export function addRedirect(rtnl: Netlink, { name, index }: Link, target: Link): void {
+  // struct tc_u32_sel with one key that compares nothing.
+  const selector = Buffer.alloc(16 + 16);
+  selector.writeUInt8(TC_U32_TERMINAL, 0);
+  selector.writeUInt8(1, 2);
+  const mirred = Buffer.alloc(MIRRED.BYTES);
+  mirred.writeInt32LE(TC_ACT_STOLEN, MIRRED.ACTION);
+  mirred.writeInt32LE(TCA_EGRESS_REDIR, MIRRED.EACTION);
+  mirred.writeUInt32LE(target.index, MIRRED.IFINDEX);
+  const action = attr.nested(1, [
+    attr.text(TCA_ACT.KIND, 'mirred'),
+    attr.nested(TCA_ACT.OPTIONS, [attr.bytes(TCA_MIRRED_PARMS, mirred)]),
+  ]);
+  rtnl.request({
+    op: `add filter dev ${name}`,
+    type: RTM.NEWTFILTER,
+    flags: NLM_F.CREATE | NLM_F.EXCL,
+    body: encode({ index, parent: INGRESS_HANDLE, info: filterInfo }, [
+      attr.text(TCA.KIND, 'u32'),
+      attr.nested(TCA.OPTIONS, [
+        attr.u32(TCA_U32.CLASSID, 0x0001_0001),
+        attr.bytes(TCA_U32.SEL, selector),
+        attr.nested(TCA_U32.ACT, [action]),
+      ]),
+    ]),
+  });
+}
+
+/** Priority 1, and the protocol in network order. */
+const filterInfo = (1 << 16) | (((ETH_P_ALL & 0xff) << 8) | (ETH_P_ALL >> 8));
+
+/** The interfaces, by index, that filters send to what comes in by this one. As `tc filter show dev DEV ingress`. @throws NetlinkError */
+export function listRedirects(rtnl: Netlink, { name, index }: Link): number[] {
+  const body = encode({ index, parent: INGRESS_HANDLE }, []);
+  try {
+    const request = { op: `show filters dev ${name}`, type: RTM.GETTFILTER, body };
+    return rtnl.dump(request).flatMap(decodeRedirects);
+  } catch (error) {
+    // Without an ingress qdisc there is nothing to list.
+    if (isNetlinkError(error, 'ENOENT', 'EINVAL', 'ENODEV')) return [];
+    throw error;
+  }
+}
+
+/** Where the actions of an RTM_NEWTFILTER redirect to. @throws MalformedMessage */
+export function decodeRedirects(message: Message): number[] {
+  const actions = attributesOf(message).nested(TCA.OPTIONS).nested(TCA_U32.ACT).list;
+  return actions.flatMap(({ value }) => {
+    const action = Attributes.decode(value);
+    const mirred = action.nested(TCA_ACT.OPTIONS).bytes(TCA_MIRRED_PARMS);
+    if (action.text(TCA_ACT.KIND) !== 'mirred' || (mirred?.length ?? 0) < MIRRED.BYTES) return [];
+    return [viewOf(mirred ?? new Uint8Array()).getUint32(MIRRED.IFINDEX, true)];
+  });
+}

@@ -1,0 +1,99 @@
+/**
+ * Limiting what comes from a container: the kernel can't queue what an interface receives, so that it is sent out by an ifb
+ * interface first, whose queue limits it.
+ */
+import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import { CniError, CODE, step } from '#lib/cni/error.ts';
+import { attr } from '#lib/net/attribute.ts';
+import {
+  addLink,
+  deleteLink,
+  getLink,
+  IFF,
+  IFLA,
+  IFNAME_BYTES,
+  type Link,
+  listLinks,
+  setLinkAlias,
+} from '#lib/net/link.ts';
+import type { Netlink } from '#lib/net/netlink.ts';
+import {
+  addIngressQdisc,
+  addRedirect,
+  deleteIngressQdisc,
+  replaceTokenBucket,
+  type TokenBucket,
+} from '#lib/net/qdisc.ts';
+import { commentPrefix, hashedName, networkTag, ownerComment } from '#lib/netfilter/owner.ts';
+
+/** The ifb interface of a container in a network, by the reference plugin's name. */
+export const ifbName = (owner: Pick<Attachment, 'network' | 'containerID'>): string =>
+  hashedName('bwp', owner, IFNAME_BYTES);
+
+/** Limits what comes from a container by the host's end of its veth pair. @returns the ifb interface. @throws CniError, NetlinkError */
+export function limitEgress(
+  host: Netlink,
+  owner: Attachment,
+  veth: Link,
+  bucket: TokenBucket,
+  undo: DisposableStack,
+): Link {
+  const name = ifbName(owner);
+  refuseOther(host, owner, name);
+  undo.defer(() => deleteLink(host, name));
+  const ifb = step(`failed to create ifb "${name}"`, () => addIfb(host, name, veth.mtuBytes));
+  setLinkAlias(host, ifb, ownerComment(owner));
+  replaceTokenBucket(host, ifb, bucket);
+  undo.defer(() => deleteIngressQdisc(host, veth));
+  // What an ADD left that died leads to an interface that is gone.
+  deleteIngressQdisc(host, veth);
+  addIngressQdisc(host, veth);
+  addRedirect(host, veth, ifb);
+  return ifb;
+}
+
+/** Two interfaces of a container in one network share the name: the second must not take the first one's. */
+function refuseOther(host: Netlink, owner: Attachment, name: string): void {
+  const present = getLink(host, name);
+  if (present === undefined) return;
+  if (present.alias === undefined || present.alias.startsWith(commentPrefix(owner))) {
+    deleteLink(host, present.index);
+    return;
+  }
+  throw new CniError(
+    CODE.INTERNAL,
+    `Cannot limit "${owner.ifName}": another interface of the container is limited in this network`,
+    `"${name}" belongs to ${present.alias}`,
+  );
+}
+
+function addIfb(host: Netlink, name: string, mtuBytes: number): Link {
+  addLink(host, {
+    name,
+    kind: 'ifb',
+    flags: IFF.UP,
+    attributes: [attr.u32(IFLA.MTU, mtuBytes), attr.u32(IFLA.TXQLEN, 0)],
+    data: [],
+  });
+  const link = getLink(host, name);
+  if (link === undefined) throw new CniError(CODE.INTERNAL, `"${name}" is gone already`);
+  return link;
+}
+
+/** Ends the limit for what comes from a container; absence is accepted. @throws NetlinkError */
+export function unlimitEgress(host: Netlink, owner: Attachment): void {
+  const name = ifbName(owner);
+  const present = getLink(host, name);
+  // Of an interface that another ADD limited, or of somebody who took the name.
+  if (present?.alias !== undefined && !present.alias.startsWith(commentPrefix(owner))) return;
+  if (present?.kind === 'ifb') deleteLink(host, present.index);
+}
+
+/** Deletes the ifb interfaces of all attachments of a network but the valid ones; those without a sign of us stay. @throws NetlinkError */
+export function gcEgress(host: Netlink, network: string, valid: readonly AttachmentKey[]): void {
+  const keep = valid.map((key) => commentPrefix({ ...key, network, netns: undefined }));
+  for (const { kind, alias, index } of listLinks(host)) {
+    const isOwn = kind === 'ifb' && alias?.startsWith(`${networkTag(network)}-`) === true;
+    if (isOwn && !keep.some((prefix) => alias.startsWith(prefix))) deleteLink(host, index);
+  }
+}

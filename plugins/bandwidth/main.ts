@@ -1,0 +1,110 @@
+/** bandwidth: limits what goes to a container and what comes from it. Chained. CNI SPEC §2; example:
+ *  conf/12-flannel-portmap-bandwidth.conflist. */
+import { openContainer } from '#lib/cni/attachment.ts';
+import { CniError, CODE, step } from '#lib/cni/error.ts';
+import { findHostVeth } from '#lib/cni/host-veth.ts';
+import { definePlugin } from '#lib/cni/plugin.ts';
+import { requirePrevResult } from '#lib/cni/prev-result.ts';
+import { isAtLeast, SPEC_VERSIONS } from '#lib/cni/version.ts';
+import { getLink, type Link } from '#lib/net/link.ts';
+import type { Netlink } from '#lib/net/netlink.ts';
+import {
+  deleteRootQdisc,
+  getTokenBucket,
+  listRedirects,
+  replaceTokenBucket,
+  type TokenBucket,
+} from '#lib/net/qdisc.ts';
+import { openRtnl } from '#lib/net/rtnl.ts';
+import { readTicksPerUs, sameBucket, tokenBucket } from './bucket.ts';
+import { BandwidthConfig, type Limit, limits } from './config.ts';
+import { gcEgress, ifbName, limitEgress, unlimitEgress } from './egress.ts';
+
+export const bandwidth = definePlugin({
+  name: 'bandwidth',
+  versions: SPEC_VERSIONS.filter((version) => isAtLeast(version, '0.3.0')),
+  config: BandwidthConfig,
+
+  add(call) {
+    const { attachment, config } = call;
+    const prevResult = requirePrevResult(call);
+    const { ingress, egress } = limits(config);
+    if (ingress === undefined && egress === undefined) return prevResult;
+    using host = openRtnl();
+    using netns = openContainer(attachment);
+    using container = openRtnl(netns);
+    using undo = new DisposableStack();
+    const veth = findHostVeth(host, container, attachment.ifName, prevResult);
+    if (ingress !== undefined) {
+      undo.defer(() => deleteRootQdisc(host, veth));
+      const bucket = bucketFor(ingress);
+      step('failed to limit what goes to the container', () =>
+        replaceTokenBucket(host, veth, bucket),
+      );
+    }
+    if (egress === undefined) {
+      undo.move();
+      return prevResult;
+    }
+    const ifb = step('failed to limit what comes from the container', () =>
+      limitEgress(host, attachment, veth, bucketFor(egress), undo),
+    );
+    undo.move();
+    const { name, mac } = ifb;
+    return { ...prevResult, interfaces: [...prevResult.interfaces, { name, mac }] };
+  },
+
+  check(call) {
+    const { attachment, config } = call;
+    const prevResult = requirePrevResult(call);
+    const { ingress, egress } = limits(config);
+    if (ingress === undefined && egress === undefined) return;
+    using host = openRtnl();
+    using netns = openContainer(attachment);
+    using container = openRtnl(netns);
+    const veth = findHostVeth(host, container, attachment.ifName, prevResult);
+    if (ingress !== undefined) checkBucket(host, veth, bucketFor(ingress));
+    if (egress === undefined) return;
+    const ifb = getLink(host, ifbName(attachment));
+    if (ifb === undefined) throw broken(`Interface "${ifbName(attachment)}" is gone`);
+    checkBucket(host, ifb, bucketFor(egress));
+    if (!listRedirects(host, veth).includes(ifb.index)) {
+      throw broken(`What comes in by "${veth.name}" is not redirected to "${ifb.name}"`);
+    }
+  },
+
+  del({ attachment }) {
+    using host = openRtnl();
+    // The queue of the host's end goes with the interface, whose plugin's DEL follows.
+    unlimitEgress(host, attachment);
+  },
+
+  gc({ network, valid }) {
+    if (valid === undefined) return;
+    using host = openRtnl();
+    gcEgress(host, network, valid);
+  },
+
+  status() {
+    // Nothing can be asked beforehand: the kernel loads what it lacks.
+  },
+});
+
+const bucketFor = (limit: Limit): TokenBucket => tokenBucket(limit, readTicksPerUs());
+
+/** The difference is named in the reference plugin's words. */
+function checkBucket(host: Netlink, link: Link, wanted: TokenBucket): void {
+  const present = getTokenBucket(host, link);
+  const where = `of interface "${link.name}"`;
+  if (present === undefined) throw broken(`No token bucket limits the rate ${where}`);
+  if (sameBucket(present, wanted)) return;
+  const [what, is, should] =
+    present.bytesPerSecond !== wanted.bytesPerSecond
+      ? ['Rate', present.bytesPerSecond, wanted.bytesPerSecond]
+      : present.limitBytes !== wanted.limitBytes
+        ? ['Limit', present.limitBytes, wanted.limitBytes]
+        : ['Buffer', present.bufferTicks, wanted.bufferTicks];
+  throw broken(`${what} doesn't match ${where}: it is ${is}, not ${should}`);
+}
+
+const broken = (message: string): CniError => new CniError(CODE.INTERNAL, message);
