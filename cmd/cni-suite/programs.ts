@@ -4,10 +4,11 @@ import type { AnyPlugin, Builtins } from '#lib/cni/plugin.ts';
 import { bridge } from '#plugins/bridge/main.ts';
 import { flannel } from '#plugins/flannel/main.ts';
 import { hostLocal } from '#plugins/host-local/main.ts';
+import { loopback } from '#plugins/loopback/main.ts';
 
 /** Plugins by name. */
 const PLUGINS: ReadonlyMap<string, AnyPlugin> = new Map(
-  [flannel, bridge, hostLocal].map((plugin: AnyPlugin) => [plugin.name, plugin]),
+  [flannel, bridge, hostLocal, loopback].map((plugin: AnyPlugin) => [plugin.name, plugin]),
 );
 
 /** A program that is no plugin, but may run those built in. */

@@ -2,7 +2,7 @@
 import type { Address, Family } from '#lib/addr/address.ts';
 import { CniError, CODE, step } from '#lib/cni/error.ts';
 import type { Result, ResultIp, ResultRoute } from '#lib/cni/result.ts';
-import { addAddress, listAddresses } from '#lib/net/address.ts';
+import { addAddress, listAddresses, missingAddresses } from '#lib/net/address.ts';
 import { type Link, setLinkMac, setLinkUp } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
 import { addRoute, listRoutes } from '#lib/net/route.ts';
@@ -133,11 +133,10 @@ function awaitDad(rtnl: Netlink, link: Link): void {
 
 /** CHECK: every address and route of the plan is there. @throws CniError that names the first that is not */
 export function checkAddresses(rtnl: Netlink, link: Link, plan: Omit<AddressPlan, 'dad'>): void {
-  const present = listAddresses(rtnl, link);
-  for (const { address } of plan.ips) {
-    if (!present.some(({ prefix }) => prefix.equals(address))) {
-      throw new CniError(CODE.INTERNAL, `Failed to find "${address}" on interface "${link.name}"`);
-    }
+  const addresses = plan.ips.map(({ address }) => address);
+  const [missing] = missingAddresses(rtnl, link, addresses);
+  if (missing !== undefined) {
+    throw new CniError(CODE.INTERNAL, `Failed to find "${missing}" on interface "${link.name}"`);
   }
   for (const route of plan.routes) checkRoute(rtnl, link, plan, route);
 }

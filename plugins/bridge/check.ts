@@ -6,7 +6,7 @@ import { openContainer } from '#lib/cni/attachment.ts';
 import { ownAddresses, requirePrevResult } from '#lib/cni/prev-result.ts';
 import { checkAddresses } from '#lib/ipam/apply.ts';
 import { checkMasquerade } from '#lib/masquerade/masquerade.ts';
-import { listAddresses } from '#lib/net/address.ts';
+import { missingAddresses } from '#lib/net/address.ts';
 import { isActive, portOptions } from '#lib/net/bridge.ts';
 import { getLink, isUp, type Link } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
@@ -107,11 +107,9 @@ function checkMac(link: Link, { mac }: ResultInterface): void {
 }
 
 function checkGateways(host: Netlink, bridge: Link, result: Result, config: BridgeConfig): void {
-  const present = listAddresses(host, bridge);
-  for (const gateway of planGateways(result, config).gateways) {
-    if (!present.some(({ prefix }) => prefix.equals(gateway))) {
-      throw broken(`Bridge "${bridge.name}" does not have the gateway's address ${gateway}`);
-    }
+  const [missing] = missingAddresses(host, bridge, planGateways(result, config).gateways);
+  if (missing !== undefined) {
+    throw broken(`Bridge "${bridge.name}" does not have the gateway's address ${missing}`);
   }
 }
 

@@ -22,6 +22,7 @@ export const refuses = test.macro(
       flannel: flannelConfig(node),
       bridge: bridgeConfig(node),
       'host-local': hostLocalConfig(node, ['10.1.0.0/24']),
+      loopback: { cniVersion: '1.0.0', name: 'net1', type: 'loopback' },
     };
     const config = configs[plugin as keyof typeof configs];
     const changes = typeof call === 'function' ? call(node) : call;

@@ -6,7 +6,9 @@ import { temporaryFolder } from '#test/folder.ts';
 import { BIN, ownProgram, TestNode } from '#test/node.ts';
 import { flannelConfig, SUBNET_ENV } from '#test/configs.ts';
 
-const PLUGINS = ['bridge', 'flannel', 'host-local'];
+/** In the order in which they are listed. */
+const LISTED = ['flannel', 'bridge', 'host-local', 'loopback'];
+const PLUGINS = LISTED.toSorted();
 
 /** Runs cni-suite; from source the program is named by the first argument. */
 function suite(...args: string[]) {
@@ -16,7 +18,7 @@ function suite(...args: string[]) {
 }
 
 test('list names the programs, version the versions', async (t) => {
-  t.is((await suite('list')).stdout, 'flannel\nbridge\nhost-local\ncnitool');
+  t.is((await suite('list')).stdout, `${LISTED.join('\n')}\ncnitool`);
   const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
   t.is(
     (await suite('version')).stdout,
@@ -86,7 +88,7 @@ test('install puts one file under all names, again and again, and leaves nothing
   for (const _ of [1, 2]) {
     const { stdout, exitCode } = await suite('install', path);
     t.is(exitCode, 0);
-    t.is(stdout, ['flannel', 'bridge', 'host-local'].map((name) => join(path, name)).join('\n'));
+    t.is(stdout, LISTED.map((name) => join(path, name)).join('\n'));
     t.deepEqual(readdirSync(path).toSorted(), PLUGINS);
     t.is(new Set(PLUGINS.map((name) => statSync(join(path, name)).ino)).size, 1);
     t.is(statSync(join(path, 'bridge')).mode & 0o777, 0o755);
@@ -114,7 +116,7 @@ test('install says what is wrong with its folder or names', async (t) => {
     join(path, 'none'),
   );
   await fails(
-    /Cannot install "frob": there is only flannel, bridge, host-local, cnitool, cni-suite/,
+    new RegExp(`Cannot install "frob": there is only ${LISTED.join(', ')}, cnitool, cni-suite`),
     path,
     'frob',
   );
