@@ -29,6 +29,23 @@ export const hostLocalConfig = (node: TestNode, subnets: readonly string[]) => (
   ipam: ipam(node, subnets),
 });
 
+/** static's part of a configuration, to call it without a plugin that makes interfaces. */
+export const staticConfig = (more: Readonly<Record<string, unknown>> = {}) => ({
+  cniVersion: '1.0.0',
+  name: 'net1',
+  type: 'ptp',
+  ipam: {
+    type: 'static',
+    addresses: [
+      { address: '10.1.0.5/24', gateway: '10.1.0.1' },
+      { address: 'fd00:1::5/64', gateway: 'fd00:1::1' },
+    ],
+    routes: [{ dst: '0.0.0.0/0' }, { dst: '::/0' }],
+    dns: { nameservers: ['10.1.0.1'] },
+  },
+  ...more,
+});
+
 /** subnet.env of a node in a cluster where the delegate masquerades. */
 export const SUBNET_ENV = `FLANNEL_NETWORK=10.244.0.0/16
 FLANNEL_SUBNET=10.244.1.1/24

@@ -5,10 +5,14 @@ import { bridge } from '#plugins/bridge/main.ts';
 import { flannel } from '#plugins/flannel/main.ts';
 import { hostLocal } from '#plugins/host-local/main.ts';
 import { loopback } from '#plugins/loopback/main.ts';
+import { staticIpam } from '#plugins/static/main.ts';
 
 /** Plugins by name. */
 const PLUGINS: ReadonlyMap<string, AnyPlugin> = new Map(
-  [flannel, bridge, hostLocal, loopback].map((plugin: AnyPlugin) => [plugin.name, plugin]),
+  [flannel, bridge, hostLocal, loopback, staticIpam].map((plugin: AnyPlugin) => [
+    plugin.name,
+    plugin,
+  ]),
 );
 
 /** A program that is no plugin, but may run those built in. */

@@ -4,7 +4,7 @@ import { flannelConfig } from '#test/configs.ts';
 import { TestNode } from '#test/node.ts';
 import { type BadCall, bridgeWith, config, refuses } from './refuses.ts';
 
-for (const plugin of ['flannel', 'bridge', 'host-local', 'loopback']) {
+for (const plugin of ['flannel', 'bridge', 'host-local', 'loopback', 'static']) {
   const cases: Record<string, BadCall> = {
     'empty input': { code: 6, message: /unexpected end of JSON input/, call: { config: '' } },
     'truncated input': {

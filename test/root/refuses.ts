@@ -1,6 +1,13 @@
 /** What tests of bad input share. */
 import test from 'ava';
-import { bridgeConfig, flannelConfig, hostLocalConfig, ipam, SUBNET_ENV } from '#test/configs.ts';
+import {
+  bridgeConfig,
+  flannelConfig,
+  hostLocalConfig,
+  ipam,
+  staticConfig,
+  SUBNET_ENV,
+} from '#test/configs.ts';
 import { type CallOptions, TestNode } from '#test/node.ts';
 
 /** A call that must be refused: by which code, with which words in message or details. */
@@ -23,6 +30,7 @@ export const refuses = test.macro(
       bridge: bridgeConfig(node),
       'host-local': hostLocalConfig(node, ['10.1.0.0/24']),
       loopback: { cniVersion: '1.0.0', name: 'net1', type: 'loopback' },
+      static: staticConfig(),
     };
     const config = configs[plugin as keyof typeof configs];
     const changes = typeof call === 'function' ? call(node) : call;
@@ -53,3 +61,5 @@ export const bridgeWith = (more: Record<string, unknown>) =>
 /** host-local with these range sets. */
 export const rangesWith = (...ranges: unknown[]) =>
   config((node) => ({ ...hostLocalConfig(node, []), ipam: { ...ipam(node, []), ranges } }));
+/** static with a section `ipam` of its own. */
+export const staticWith = (section: object) => config(() => staticConfig({ ipam: section }));
