@@ -29,6 +29,16 @@ export const hostLocalConfig = (node: TestNode, subnets: readonly string[]) => (
   ipam: ipam(node, subnets),
 });
 
+/** ptp with one IPv4 range, masquerading. */
+export const ptpConfig = (node: TestNode, more: Readonly<Record<string, unknown>> = {}) => ({
+  cniVersion: '1.0.0',
+  name: 'net1',
+  type: 'ptp',
+  ipMasq: true,
+  ipam: { ...ipam(node, ['10.1.0.0/24']), routes: [{ dst: '0.0.0.0/0' }] },
+  ...more,
+});
+
 /** static's part of a configuration, to call it without a plugin that makes interfaces. */
 export const staticConfig = (more: Readonly<Record<string, unknown>> = {}) => ({
   cniVersion: '1.0.0',

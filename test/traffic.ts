@@ -1,5 +1,6 @@
 /** Traffic between namespaces, measured by who receives it. */
 import { execa } from 'execa';
+import type { TestNode } from './node.ts';
 
 /** Answers one TCP connection with the address that it came from, then ends. Prints a line when it listens. */
 const SERVER = `
@@ -36,3 +37,34 @@ export async function sourceSeen(options: {
   await server;
   return stdout;
 }
+
+/** Joins another namespace to the node's by a veth pair, the node being its way to the pods. @returns its path */
+export async function addOutside(
+  node: TestNode,
+  address: string,
+  nodeAddress: string,
+): Promise<string> {
+  const outside = await node.addPod('outside');
+  const name = outside.slice('/run/netns/'.length);
+  await node.run('ip', [
+    'link',
+    'add',
+    'lan0',
+    'type',
+    'veth',
+    'peer',
+    'name',
+    'lan0',
+    'netns',
+    name,
+  ]);
+  await node.run('ip', ['addr', 'add', nodeAddress, 'dev', 'lan0', ...nodad(nodeAddress)]);
+  await node.run('ip', ['link', 'set', 'lan0', 'up']);
+  await node.run('ip', ['addr', 'add', address, 'dev', 'lan0', ...nodad(address)], outside);
+  await node.run('ip', ['link', 'set', 'lan0', 'up'], outside);
+  const [gateway = ''] = nodeAddress.split('/');
+  await node.run('ip', ['route', 'add', 'default', 'via', gateway], outside);
+  return outside;
+}
+
+const nodad = (address: string): string[] => (address.includes(':') ? ['nodad'] : []);

@@ -5,11 +5,12 @@ import { bridge } from '#plugins/bridge/main.ts';
 import { flannel } from '#plugins/flannel/main.ts';
 import { hostLocal } from '#plugins/host-local/main.ts';
 import { loopback } from '#plugins/loopback/main.ts';
+import { ptp } from '#plugins/ptp/main.ts';
 import { staticIpam } from '#plugins/static/main.ts';
 
 /** Plugins by name. */
 const PLUGINS: ReadonlyMap<string, AnyPlugin> = new Map(
-  [flannel, bridge, hostLocal, loopback, staticIpam].map((plugin: AnyPlugin) => [
+  [flannel, bridge, hostLocal, loopback, staticIpam, ptp].map((plugin: AnyPlugin) => [
     plugin.name,
     plugin,
   ]),

@@ -66,7 +66,12 @@ const StaticConfig = object({
 type StaticConfig = z.infer<typeof StaticConfig>;
 
 /** What ADD answers. @throws CniError INVALID_CONFIG, INVALID_ENVIRONMENT */
-export function staticAnswer({ json, network, env, cniVersion }: Call<unknown>): Result {
+export function staticAnswer({
+  json,
+  network,
+  env,
+  cniVersion,
+}: Pick<Call<unknown>, 'json' | 'network' | 'env' | 'cniVersion'>): Result {
   const config = parseWith(StaticConfig, json, `network config "${network}"`);
   const { ipam } = config;
   if (ipam === undefined) {

@@ -2,34 +2,7 @@ import { existsSync } from 'node:fs';
 import test from 'ava';
 import { bridgeConfig, ipam } from '#test/configs.ts';
 import { TestNode } from '#test/node.ts';
-import { sourceSeen } from '#test/traffic.ts';
-
-/** Joins another namespace to the node's by a veth pair, the node being its way to the pods. @returns its path */
-async function addOutside(node: TestNode, address: string, nodeAddress: string): Promise<string> {
-  const outside = await node.addPod('outside');
-  const name = outside.slice('/run/netns/'.length);
-  await node.run('ip', [
-    'link',
-    'add',
-    'lan0',
-    'type',
-    'veth',
-    'peer',
-    'name',
-    'lan0',
-    'netns',
-    name,
-  ]);
-  await node.run('ip', ['addr', 'add', nodeAddress, 'dev', 'lan0', ...nodad(nodeAddress)]);
-  await node.run('ip', ['link', 'set', 'lan0', 'up']);
-  await node.run('ip', ['addr', 'add', address, 'dev', 'lan0', ...nodad(address)], outside);
-  await node.run('ip', ['link', 'set', 'lan0', 'up'], outside);
-  const [gateway = ''] = nodeAddress.split('/');
-  await node.run('ip', ['route', 'add', 'default', 'via', gateway], outside);
-  return outside;
-}
-
-const nodad = (address: string): string[] => (address.includes(':') ? ['nodad'] : []);
+import { addOutside, sourceSeen } from '#test/traffic.ts';
 
 for (const backend of ['nftables', 'iptables'] as const) {
   test(`${backend}: what leaves the subnet is masqueraded, but for nonMasqueradeCIDRs`, async (t) => {

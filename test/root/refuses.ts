@@ -5,6 +5,7 @@ import {
   flannelConfig,
   hostLocalConfig,
   ipam,
+  ptpConfig,
   staticConfig,
   SUBNET_ENV,
 } from '#test/configs.ts';
@@ -31,6 +32,7 @@ export const refuses = test.macro(
       'host-local': hostLocalConfig(node, ['10.1.0.0/24']),
       loopback: { cniVersion: '1.0.0', name: 'net1', type: 'loopback' },
       static: staticConfig(),
+      ptp: ptpConfig(node),
     };
     const config = configs[plugin as keyof typeof configs];
     const changes = typeof call === 'function' ? call(node) : call;

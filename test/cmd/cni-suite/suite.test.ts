@@ -7,7 +7,7 @@ import { BIN, ownProgram, TestNode } from '#test/node.ts';
 import { flannelConfig, SUBNET_ENV } from '#test/configs.ts';
 
 /** In the order in which they are listed. */
-const LISTED = ['flannel', 'bridge', 'host-local', 'loopback', 'static'];
+const LISTED = ['flannel', 'bridge', 'host-local', 'loopback', 'static', 'ptp'];
 const PLUGINS = LISTED.toSorted();
 
 /** Runs cni-suite; from source the program is named by the first argument. */
