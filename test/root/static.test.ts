@@ -1,7 +1,7 @@
 import test, { type ExecutionContext } from 'ava';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { staticConfig } from '#test/configs.ts';
-import { type CallOptions, REFERENCE_BIN, TestNode } from '#test/node.ts';
+import { type CallOptions, folderOf, REFERENCE_BIN, TestNode } from '#test/node.ts';
 import { refuses, staticWith } from './refuses.ts';
 
 const THEIRS = `${REFERENCE_BIN}/static`;
@@ -95,6 +95,25 @@ test('CHECK compares addresses and gateways with the result', async (t) => {
     (await check(result(V6))).json.msg,
     'static: Failed to find addr 10.1.0.5/24 on interface eth0',
   );
+});
+
+test('the reference ptp asks our static, ours asks the reference: the same addresses', async (t) => {
+  await using node = await TestNode.create();
+  const ways = [
+    [`${REFERENCE_BIN}/ptp`, `${await folderOf(node, 'static')}:${REFERENCE_BIN}`],
+    ['ptp', REFERENCE_BIN],
+  ] as const;
+  for (const [index, [plugin, path]] of ways.entries()) {
+    const netns = await node.addPod(`p${index}`);
+    const args = 'IP=10.1.0.6/24;GATEWAY=10.1.0.1';
+    // Of two addresses in one subnet the reference ptp can't do the second.
+    const config = staticConfig({ ipam: { type: 'static', routes: [{ dst: '0.0.0.0/0' }] } });
+    const call = { plugin, path, netns, config, args };
+    const { json } = await node.succeed(t, 'ADD', call);
+    t.deepEqual(json.ips, [{ address: '10.1.0.6/24', gateway: '10.1.0.1', interface: 1 }]);
+    await node.succeed(t, 'DEL', call);
+    t.deepEqual(await node.links(), []);
+  }
 });
 
 test('GC and STATUS succeed; STATUS tells of a configuration that ADD would refuse', async (t) => {
