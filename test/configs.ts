@@ -29,6 +29,33 @@ export const hostLocalConfig = (node: TestNode, subnets: readonly string[]) => (
   ipam: ipam(node, subnets),
 });
 
+/** ptp with one IPv4 range, masquerading. */
+export const ptpConfig = (node: TestNode, more: Readonly<Record<string, unknown>> = {}) => ({
+  cniVersion: '1.0.0',
+  name: 'net1',
+  type: 'ptp',
+  ipMasq: true,
+  ipam: { ...ipam(node, ['10.1.0.0/24']), routes: [{ dst: '0.0.0.0/0' }] },
+  ...more,
+});
+
+/** static's part of a configuration, to call it without a plugin that makes interfaces. */
+export const staticConfig = (more: Readonly<Record<string, unknown>> = {}) => ({
+  cniVersion: '1.0.0',
+  name: 'net1',
+  type: 'ptp',
+  ipam: {
+    type: 'static',
+    addresses: [
+      { address: '10.1.0.5/24', gateway: '10.1.0.1' },
+      { address: 'fd00:1::5/64', gateway: 'fd00:1::1' },
+    ],
+    routes: [{ dst: '0.0.0.0/0' }, { dst: '::/0' }],
+    dns: { nameservers: ['10.1.0.1'] },
+  },
+  ...more,
+});
+
 /** A result as bridge answers it, of an interface that there is not. */
 const PREV_RESULT = {
   cniVersion: '1.0.0',

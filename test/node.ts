@@ -174,6 +174,14 @@ export function ownProgram(name: string): string[] {
   return [process.execPath, ...flags, join(ROOT, 'cmd/cni-suite/main.ts'), name];
 }
 
+/** A folder that has a plugin of ours as a program: a Go plugin can't delegate to one in our process. */
+export async function folderOf(node: TestNode, name: string): Promise<string> {
+  if (BIN !== undefined && BIN !== '') return BIN;
+  const path = node.writeFile(`empty/${name}`, `#!/bin/sh\nexec ${ownProgram(name).join(' ')}\n`);
+  await node.run('chmod', ['+x', path]);
+  return node.path('empty');
+}
+
 function parse(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -5,14 +5,16 @@ import { bandwidth } from '#plugins/bandwidth/main.ts';
 import { bridge } from '#plugins/bridge/main.ts';
 import { flannel } from '#plugins/flannel/main.ts';
 import { hostLocal } from '#plugins/host-local/main.ts';
+import { loopback } from '#plugins/loopback/main.ts';
 import { portmap } from '#plugins/portmap/main.ts';
+import { ptp } from '#plugins/ptp/main.ts';
+import { staticIpam } from '#plugins/static/main.ts';
 
 /** Plugins by name. */
 const PLUGINS: ReadonlyMap<string, AnyPlugin> = new Map(
-  [flannel, bridge, hostLocal, portmap, bandwidth].map((plugin: AnyPlugin) => [
-    plugin.name,
-    plugin,
-  ]),
+  [flannel, bridge, hostLocal, loopback, portmap, bandwidth, ptp, staticIpam].map(
+    (plugin: AnyPlugin) => [plugin.name, plugin],
+  ),
 );
 
 /** A program that is no plugin, but may run those built in. */

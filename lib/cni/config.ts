@@ -22,6 +22,10 @@ export const NO_DNS: Dns = { nameservers: [], domain: '', search: [], options: [
 export const isEmptyDns = ({ nameservers, domain, search, options }: Dns): boolean =>
   domain === '' && nameservers.length + search.length + options.length === 0;
 
+/** The settings of a configuration, or where there are none those of somebody else. */
+export const preferDns = (own: Dns | undefined, other: Dns): Dns =>
+  own === undefined || isEmptyDns(own) ? other : own;
+
 /** An attachment that is still wanted, in the list that GC gets. */
 const ValidAttachment = object({ containerID: z.string(), ifname: z.string() });
 

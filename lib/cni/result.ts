@@ -243,3 +243,10 @@ function toFamilies({ ips, routes, dns }: Result, cniVersion: SpecVersion) {
   }
   return { cniVersion, ip4, ip6, dns: encodeDns(dns) };
 }
+
+/** Results before 0.3.0 hold one address a family. @throws CniError INVALID_CONFIG */
+export function refuseManyOfFamily(families: readonly Family[], cniVersion: SpecVersion): void {
+  if (isAtLeast(cniVersion, '0.3.0') || new Set(families).size === families.length) return;
+  const message = `CNI version ${cniVersion} does not support more than 1 address per family`;
+  throw new CniError(CODE.INVALID_CONFIG, message);
+}

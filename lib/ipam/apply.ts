@@ -1,11 +1,11 @@
 /** Giving a container's interface what an IPAM plugin answered: sysctls, addresses, routes. */
 import type { Address, Family } from '#lib/addr/address.ts';
 import { CniError, CODE, step } from '#lib/cni/error.ts';
-import type { Result, ResultIp, ResultRoute } from '#lib/cni/result.ts';
+import type { ResultIp, ResultRoute } from '#lib/cni/result.ts';
 import { addAddress, listAddresses } from '#lib/net/address.ts';
 import { type Link, setLinkMac, setLinkUp } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
-import { addRoute, listRoutes } from '#lib/net/route.ts';
+import { addRoute } from '#lib/net/route.ts';
 import { poll } from '#lib/sys/clock.ts';
 import { isSysError } from '#lib/sys/error.ts';
 import { type Netns, within } from '#lib/sys/netns.ts';
@@ -29,21 +29,24 @@ export interface AddressPlan {
   readonly dad: boolean;
 }
 
-/** The answer must hold an address. @throws CniError */
-export function requireAddresses(result: Result): void {
-  if (result.ips.length === 0) {
-    throw new CniError(CODE.INTERNAL, 'IPAM plugin returned missing IP config');
-  }
+/** Gives the interface its addresses, sets it up, adds the routes. @throws CniError, NetlinkError, SysError */
+export function configureInterface(container: Container, plan: AddressPlan): void {
+  configureAddresses(container, plan);
+  addRoutes(container, plan);
 }
 
-/** Gives the interface its addresses, sets it up, adds the routes. @throws CniError, NetlinkError, SysError */
-export function configureAddresses(container: Container, plan: AddressPlan): void {
+/** Gives the interface its addresses and sets it up. @throws CniError, NetlinkError, SysError */
+export function configureAddresses(container: Container, plan: Omit<AddressPlan, 'routes'>): void {
   const { netns, rtnl, link } = container;
   const noDad = !plan.dad;
   within(netns, () => prepare(link.name, plan));
   for (const { address } of plan.ips) addAddress(rtnl, link, address, { noDad });
   setLinkUp(rtnl, link);
   if (plan.dad && plan.ips.some(({ address }) => address.family === 6)) awaitDad(rtnl, link);
+}
+
+/** Adds the routes of the plan, through their gateways or the addresses'. @throws CniError */
+export function addRoutes({ rtnl, link }: Container, plan: Omit<AddressPlan, 'dad'>): void {
   for (const route of plan.routes) {
     const gw = route.gw ?? firstGateway(plan.ips, route.dst.family);
     step(`failed to add route "${route.dst} via ${gw ?? 'none'} dev ${link.name}"`, () =>
@@ -64,17 +67,17 @@ export function configureAddresses(container: Container, plan: AddressPlan): voi
 /**
  * Tells the link that the addresses are at this hardware address now (gratuitous ARP, unsolicited neighbour advertisements):
  * setting the address that the interface has makes the kernel announce it. To be called once frames get through, after
- * configureAddresses. A raw socket could say the same, but to close one takes the kernel ten milliseconds. @throws NetlinkError
+ * configureInterface. A raw socket could say the same, but to close one takes the kernel ten milliseconds. @throws NetlinkError
  */
 export function announceAddresses({ rtnl, link }: Container): void {
   if (link.mac !== undefined) setLinkMac(rtnl, link, link.mac);
 }
 
 /** The gateway that routes of a family take if they name none. */
-const firstGateway = (ips: readonly ResultIp[], family: Family): Address | undefined =>
+export const firstGateway = (ips: readonly ResultIp[], family: Family): Address | undefined =>
   ips.find(({ address, gateway }) => gateway !== undefined && address.family === family)?.gateway;
 
-function prepare(ifName: string, { ips, dad }: AddressPlan): void {
+function prepare(ifName: string, { ips, dad }: Omit<AddressPlan, 'routes'>): void {
   // The kernel then announces the addresses whenever the interface comes up or gets a hardware address.
   trySysctl(`net/ipv4/conf/${ifName}/arp_notify`, '1');
   trySysctl(`net/ipv6/conf/${ifName}/ndisc_notify`, '1');
@@ -127,39 +130,6 @@ function awaitDad(rtnl: Netlink, link: Link): void {
     throw new CniError(
       CODE.INTERNAL,
       `link ${link.name} still has tentative addresses after ${DAD_LIMIT_MS / 1000} seconds`,
-    );
-  }
-}
-
-/** CHECK: every address and route of the plan is there. @throws CniError that names the first that is not */
-export function checkAddresses(rtnl: Netlink, link: Link, plan: Omit<AddressPlan, 'dad'>): void {
-  const present = listAddresses(rtnl, link);
-  for (const { address } of plan.ips) {
-    if (!present.some(({ prefix }) => prefix.equals(address))) {
-      throw new CniError(CODE.INTERNAL, `Failed to find "${address}" on interface "${link.name}"`);
-    }
-  }
-  for (const route of plan.routes) checkRoute(rtnl, link, plan, route);
-}
-
-/** Defaults are compared by network alone, as the reference does: containers may choose another gateway. */
-function checkRoute(
-  rtnl: Netlink,
-  link: Link,
-  plan: Omit<AddressPlan, 'dad'>,
-  route: ResultRoute,
-): void {
-  const { dst } = route;
-  const gw = route.gw ?? firstGateway(plan.ips, dst.family);
-  const found = listRoutes(rtnl, dst.family, link).some(
-    (candidate) =>
-      candidate.dst.equals(dst.masked()) &&
-      (dst.bits === 0 || gw === undefined || candidate.gw?.equals(gw) === true),
-  );
-  if (!found) {
-    throw new CniError(
-      CODE.INTERNAL,
-      `Expected route "${dst} via ${gw ?? 'none'} dev ${link.name}" not found`,
     );
   }
 }

@@ -1,7 +1,8 @@
 /** Asking an IPAM plugin for addresses, on behalf of a plugin that makes interfaces. */
 import type { AttachmentCall, Call, GcCall } from '#lib/cni/plugin.ts';
 import { delegateAdd, delegateCommand } from '#lib/cni/delegate.ts';
-import type { Result } from '#lib/cni/result.ts';
+import { CniError, CODE } from '#lib/cni/error.ts';
+import { EMPTY_RESULT, type Result } from '#lib/cni/result.ts';
 
 /** A plugin's configuration that may name an IPAM plugin. */
 export interface UsesIpam {
@@ -9,12 +10,15 @@ export interface UsesIpam {
   readonly ipam: { readonly type: string } | undefined;
 }
 
-/** Gets addresses; `undo` gives them back. @throws CniError, the IPAM plugin's own */
-export function ipamAdd(call: AttachmentCall<UsesIpam>, undo: DisposableStack): Result | undefined {
+/** Gets addresses, at least one unless there is no IPAM; `undo` gives them back. @throws CniError, the IPAM plugin's own */
+export function ipamAdd(call: AttachmentCall<UsesIpam>, undo: DisposableStack): Result {
   const type = call.config.ipam?.type;
-  if (type === undefined) return undefined;
+  if (type === undefined) return EMPTY_RESULT;
   const result = delegateAdd(call, type, call.input);
   undo.defer(() => ipamDel(call));
+  if (result.ips.length === 0) {
+    throw new CniError(CODE.INTERNAL, 'IPAM plugin returned missing IP config');
+  }
   return result;
 }
 

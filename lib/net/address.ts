@@ -102,6 +102,16 @@ export function listAddresses(rtnl: Netlink, { index }: { readonly index: number
   return addresses.filter((address) => address.index === index);
 }
 
+/** Which of these addresses an interface does not have, with this very prefix length. @throws NetlinkError */
+export function missingAddresses(
+  rtnl: Netlink,
+  link: { readonly index: number },
+  wanted: readonly Prefix[],
+): Prefix[] {
+  const present = listAddresses(rtnl, link);
+  return wanted.filter((one) => !present.some(({ prefix }) => prefix.equals(one)));
+}
+
 /** The IPv4 addresses of all interfaces: unlike IPv6's, pods' ports on the host have none. As `ip -4 addr show`. */
 export const listIpv4Addresses = (rtnl: Netlink): LinkAddress[] => dumpAddresses(rtnl, AF[4], 0);
 

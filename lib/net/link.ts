@@ -166,6 +166,10 @@ function changeLink(
 export const setLinkUp = (rtnl: Netlink, link: Link): void =>
   changeLink(rtnl, link, { what: 'up', flags: IFF.UP, change: IFF.UP });
 
+/** As `ip link set DEV down`. @throws NetlinkError */
+export const setLinkDown = (rtnl: Netlink, link: Link): void =>
+  changeLink(rtnl, link, { what: 'down', change: IFF.UP });
+
 /** As `ip link set DEV promisc on`. @throws NetlinkError */
 export const setLinkPromiscuous = (rtnl: Netlink, link: Link): void =>
   changeLink(rtnl, link, { what: 'promisc on', flags: IFF.PROMISC, change: IFF.PROMISC });

@@ -101,7 +101,7 @@ export function getTokenBucket(rtnl: Netlink, { name, index }: Link): TokenBucke
 }
 
 /** Reads an RTM_NEWQDISC; undefined for a discipline that is no token bucket. @throws MalformedMessage */
-export function decodeTokenBucket(message: Message): TokenBucket | undefined {
+function decodeTokenBucket(message: Message): TokenBucket | undefined {
   const attributes = attributesOf(message);
   const options = attributes.nested(TCA.OPTIONS);
   const parameters = options.bytes(TCA_TBF.PARMS);
@@ -195,7 +195,7 @@ export function listRedirects(rtnl: Netlink, { name, index }: Link): number[] {
 }
 
 /** Where the actions of an RTM_NEWTFILTER redirect to. @throws MalformedMessage */
-export function decodeRedirects(message: Message): number[] {
+function decodeRedirects(message: Message): number[] {
   const actions = attributesOf(message).nested(TCA.OPTIONS).nested(TCA_U32.ACT).list;
   return actions.flatMap(({ value }) => {
     const action = Attributes.decode(value);

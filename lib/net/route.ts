@@ -8,16 +8,22 @@ import { absentAsUndefined, isNetlinkError, type Netlink } from './netlink.ts';
 import { AF, familyOf, RTM } from './rtnl.ts';
 
 /** linux/rtnetlink.h */
-const RTA = { DST: 1, OIF: 4, GATEWAY: 5, PRIORITY: 6, METRICS: 8, TABLE: 15 } as const;
+const RTA = { DST: 1, OIF: 4, GATEWAY: 5, PRIORITY: 6, PREFSRC: 7, METRICS: 8, TABLE: 15 } as const;
 const RTAX = { MTU: 2, ADVMSS: 8 } as const;
 const RTMSG_BYTES = 12;
 const RT_TABLE_UNSPEC = 0;
 const RT_TABLE_MAIN = 254;
+const RTPROT_UNSPEC = 0;
 const RTPROT_BOOT = 3;
 const RT_SCOPE_UNIVERSE = 0;
 const RT_SCOPE_LINK = 253;
+const RT_SCOPE_NOWHERE = 255;
+const RTN_UNSPEC = 0;
 const RTN_UNICAST = 1;
 const RTN_LOCAL = 2;
+
+/** Table numbers that fit the header. */
+const TABLE_MAX = 255;
 
 /** A route through an interface. What is absent the kernel chooses. */
 export interface Route {
@@ -26,6 +32,8 @@ export interface Route {
   readonly gw?: Address | undefined;
   /** Index of the interface it leaves by. */
   readonly oif: number;
+  /** The source of packets that have none yet: an address of this host. */
+  readonly src?: Address | undefined;
   readonly mtuBytes?: number | undefined;
   readonly advmssBytes?: number | undefined;
   readonly priority?: number | undefined;
@@ -34,27 +42,47 @@ export interface Route {
   readonly scope?: number | undefined;
 }
 
+/** struct rtmsg. */
+function encodeHeader(
+  dst: Prefix,
+  fields: { table: number; protocol: number; scope: number; type: number },
+): Buffer {
+  const header = Buffer.alloc(RTMSG_BYTES);
+  header.writeUInt8(AF[dst.family], 0);
+  header.writeUInt8(dst.bits, 1);
+  header.writeUInt8(fields.table, 4);
+  header.writeUInt8(fields.protocol, 5);
+  header.writeUInt8(fields.scope, 6);
+  header.writeUInt8(fields.type, 7);
+  return header;
+}
+
+/** Where to, and by which interface. */
+const path = ({ dst, oif }: Pick<Route, 'dst' | 'oif'>): Attribute[] => [
+  ...(dst.bits === 0 ? [] : [attr.bytes(RTA.DST, dst.first.toBytes())]),
+  attr.u32(RTA.OIF, oif),
+];
+
 /** struct rtmsg and attributes. */
 function encodeRoute(route: Route): Uint8Array {
   const table = route.table ?? RT_TABLE_MAIN;
-  const header = Buffer.alloc(RTMSG_BYTES);
-  header.writeUInt8(AF[route.dst.family], 0);
-  header.writeUInt8(route.dst.bits, 1);
-  header.writeUInt8(table < 256 ? table : RT_TABLE_UNSPEC, 4);
-  header.writeUInt8(RTPROT_BOOT, 5);
-  header.writeUInt8(route.scope ?? defaultScope(route), 6);
-  header.writeUInt8(RTN_UNICAST, 7);
+  const header = encodeHeader(route.dst, {
+    table: table > TABLE_MAX ? RT_TABLE_UNSPEC : table,
+    protocol: RTPROT_BOOT,
+    scope: route.scope ?? defaultScope(route),
+    type: RTN_UNICAST,
+  });
   const metrics = [
     ...optional(route.mtuBytes, (n) => attr.u32(RTAX.MTU, n)),
     ...optional(route.advmssBytes, (n) => attr.u32(RTAX.ADVMSS, n)),
   ];
   const attributes = [
-    ...(route.dst.bits === 0 ? [] : [attr.bytes(RTA.DST, route.dst.first.toBytes())]),
-    attr.u32(RTA.OIF, route.oif),
+    ...path(route),
     ...optional(route.gw, (gw) => attr.bytes(RTA.GATEWAY, gw.toBytes())),
+    ...optional(route.src, (src) => attr.bytes(RTA.PREFSRC, src.toBytes())),
     ...optional(route.priority, (n) => attr.u32(RTA.PRIORITY, n)),
     ...(metrics.length === 0 ? [] : [attr.nested(RTA.METRICS, metrics)]),
-    attr.u32(RTA.TABLE, table),
+    ...(table > TABLE_MAX ? [attr.u32(RTA.TABLE, table)] : []),
   ];
   return Buffer.concat([header, encodeAttributes(attributes)]);
 }
@@ -78,11 +106,13 @@ export function decodeRoute({ body }: Message): Route | undefined {
     return undefined;
   const dst = attributes.bytes(RTA.DST);
   const gw = attributes.bytes(RTA.GATEWAY);
+  const src = attributes.bytes(RTA.PREFSRC);
   const metrics = attributes.nested(RTA.METRICS);
   return {
     dst: new Prefix(dst ? Address.fromBytes(dst) : Address.of(family, 0n), view.getUint8(1)),
     gw: gw && Address.fromBytes(gw),
     oif,
+    src: src && Address.fromBytes(src),
     priority: attributes.u32(RTA.PRIORITY),
     mtuBytes: metrics.u32(RTAX.MTU),
     advmssBytes: metrics.u32(RTAX.ADVMSS),
@@ -99,6 +129,32 @@ export function addRoute(rtnl: Netlink, route: Route): void {
     flags: NLM_F.CREATE | NLM_F.APPEND,
     body: encodeRoute(route),
   });
+}
+
+/** Makes this the route to its network, whatever it was. As `ip route replace`. @throws NetlinkError */
+export function replaceRoute(rtnl: Netlink, route: Route): void {
+  rtnl.request({
+    op: `replace route ${route.dst}`,
+    type: RTM.NEWROUTE,
+    flags: NLM_F.CREATE | NLM_F.REPLACE,
+    body: encodeRoute(route),
+  });
+}
+
+/** Deletes the main table's first route to a network by an interface; absence is accepted. As `ip route del DST dev DEV`. @throws NetlinkError */
+export function deleteRoute(rtnl: Netlink, route: Pick<Route, 'dst' | 'oif'>): void {
+  const header = encodeHeader(route.dst, {
+    table: RT_TABLE_MAIN,
+    protocol: RTPROT_UNSPEC,
+    scope: RT_SCOPE_NOWHERE,
+    type: RTN_UNSPEC,
+  });
+  const body = Buffer.concat([header, encodeAttributes(path(route))]);
+  try {
+    rtnl.request({ op: `delete route ${route.dst}`, type: RTM.DELROUTE, body });
+  } catch (error) {
+    if (!isNetlinkError(error, 'ESRCH', 'ENODEV')) throw error;
+  }
 }
 
 /** The unicast routes of a family in every table; none by an interface that is gone. As `ip route show table all type unicast`. @throws NetlinkError */

@@ -1,5 +1,6 @@
 /** veth pairs (linux/veth.h): two interfaces, what goes into one comes out of the other. */
-import { type Mac, macToBytes } from '#lib/addr/mac.ts';
+import { type Mac, macFromBytes, macToBytes } from '#lib/addr/mac.ts';
+import { random } from '#lib/sys/digest.ts';
 import type { Netns } from '#lib/sys/netns.ts';
 import { attr, type Attribute } from './attribute.ts';
 import { addLink, encodeLink, IFF, IFLA, type Link } from './link.ts';
@@ -13,6 +14,16 @@ export interface VethEnd {
   readonly name: string;
   readonly mac: Mac;
 }
+
+/** A random unicast address of the locally administered block (IEEE 802-2014 §8.4). */
+export function randomMac(): Mac {
+  const bytes = random(6);
+  bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 0x02;
+  return macFromBytes(bytes);
+}
+
+/** "veth" and eight random digits. */
+export const randomVethName = (): string => `veth${Buffer.from(random(4)).toString('hex')}`;
 
 /**
  * Makes a pair in one message: the near end here, up and a port of `master`; the far end under its name in another

@@ -14,8 +14,9 @@ import {
   setLinkUp,
 } from '#lib/net/link.ts';
 import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
+import { randomMac } from '#lib/net/veth.ts';
 import { trySysctl } from '#lib/sys/sysctl.ts';
-import { type BridgeConfig, randomMac, usesVlans } from './config.ts';
+import { type BridgeConfig, usesVlans } from './config.ts';
 
 /** The bridge of the configuration, up; `gateway` is the address it is to have, if any. @throws CniError */
 export function ensureBridge(

@@ -2,20 +2,14 @@
 import * as z from 'zod/mini';
 import { type Mac, parseMac } from '#lib/addr/mac.ts';
 import { parseArgs } from '#lib/cni/args.ts';
-import { Dns } from '#lib/cni/config.ts';
 import { validateIfName } from '#lib/cni/environment.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
-import { integer, macIfAny, object, optional, prefix, textAs } from '#lib/cni/schema.ts';
-import type { MasqueradeOptions } from '#lib/masquerade/masquerade.ts';
-import { random } from '#lib/sys/digest.ts';
-import { macFromBytes } from '#lib/addr/mac.ts';
+import { interfaceKeys, interfaceOptions } from '#lib/cni/interface-keys.ts';
+import { macIfAny, object, optional, textAs } from '#lib/cni/schema.ts';
 import type { Environment } from '#lib/sys/process.ts';
 
 /** 0 and 4095 are reserved by 802.1Q. */
 const VLAN_MAX = 4094;
-
-/** The largest IPv4 packet. */
-const MTU_MAX = 65_535;
 
 const linkName = textAs((text) => {
   validateIfName(text);
@@ -48,6 +42,7 @@ const VlanTrunk = object({
 });
 
 const Keys = object({
+  ...interfaceKeys,
   /** Name of the bridge; it is made if there is none. */
   bridge: optional(linkName, 'cni0'),
   /** Give the bridge the gateway's addresses and let the host forward. */
@@ -56,14 +51,6 @@ const Keys = object({
   isDefaultGateway: optional(z.boolean(), false),
   /** Replace another address that the bridge has. */
   forceAddress: optional(z.boolean(), false),
-  /** Masquerade what leaves the container's subnet. */
-  ipMasq: optional(z.boolean(), false),
-  /** What masquerades; default nftables where the kernel has it. */
-  ipMasqBackend: z.optional(z.enum(['nftables', 'iptables', ''])),
-  /** Destinations that see the container's own address even with ipMasq. */
-  nonMasqueradeCIDRs: optional(z.array(prefix), []),
-  /** MTU of bridge and veth, in bytes; 0: the kernel's. */
-  mtu: optional(integer(0, MTU_MAX), 0),
   /** Let the container reach itself through the bridge. */
   hairpinMode: optional(z.boolean(), false),
   /** Make the bridge promiscuous. */
@@ -82,14 +69,9 @@ const Keys = object({
   disableContainerInterface: optional(z.boolean(), false),
   /** Forward nothing between this port and other isolated ones. */
   portIsolation: optional(z.boolean(), false),
-  /** The IPAM plugin and its configuration; no type: no addresses. */
-  ipam: z.optional(object({ type: optional(z.string(), '') })),
-  /** DNS settings that replace those of the IPAM plugin. */
-  dns: z.optional(Dns),
   runtimeConfig: z.optional(object({ /** Capability mac. */ mac: z.optional(macIfAny) })),
   args: z.optional(object({ cni: z.optional(object({ mac: z.optional(macIfAny) })) })),
 });
-type Keys = z.infer<typeof Keys>;
 
 /** The configuration of bridge: its keys, checked against each other, with what follows from them. */
 export const BridgeConfig = z.pipe(
@@ -97,8 +79,8 @@ export const BridgeConfig = z.pipe(
   z.transform((keys, context) => {
     const refuse = (message: string) =>
       context.issues.push({ code: 'custom', message, input: keys });
-    const ipam = keys.ipam?.type ? { type: keys.ipam.type } : undefined;
-    if (ipam !== undefined && keys.disableContainerInterface) {
+    const common = interfaceOptions(keys);
+    if (common.ipam !== undefined && keys.disableContainerInterface) {
       refuse('cannot use IPAM when DisableContainerInterface flag is set');
     }
     if (keys.hairpinMode && keys.promiscMode) {
@@ -106,12 +88,11 @@ export const BridgeConfig = z.pipe(
     }
     const trunk = keys.vlanTrunk.flatMap((item) => trunkIds(item, refuse));
     return {
+      ...common,
       bridge: keys.bridge,
       isGateway: keys.isGateway || keys.isDefaultGateway,
       isDefaultGateway: keys.isDefaultGateway,
       forceAddress: keys.forceAddress,
-      masquerade: keys.ipMasq ? masqueradeOptions(keys) : undefined,
-      mtuBytes: keys.mtu || undefined,
       hairpin: keys.hairpinMode,
       promiscuous: keys.promiscMode,
       vlan: keys.vlan,
@@ -121,19 +102,12 @@ export const BridgeConfig = z.pipe(
       dad: keys.enabledad,
       interfaceStaysDown: keys.disableContainerInterface,
       isolated: keys.portIsolation,
-      ipam,
-      dns: keys.dns,
       runtimeMac: keys.runtimeConfig?.mac,
       argsMac: keys.args?.cni?.mac,
     };
   }),
 );
 export type BridgeConfig = z.infer<typeof BridgeConfig>;
-
-const masqueradeOptions = ({ ipMasqBackend, nonMasqueradeCIDRs }: Keys): MasqueradeOptions => ({
-  backend: ipMasqBackend || undefined,
-  nonMasqueradeCIDRs,
-});
 
 function trunkIds(
   { id, minID, maxID }: z.infer<typeof VlanTrunk>,
@@ -180,11 +154,4 @@ function parseArgument(text: string): Mac {
       },
     );
   }
-}
-
-/** A random unicast address of the locally administered block (IEEE 802-2014 §8.4). */
-export function randomMac(): Mac {
-  const bytes = random(6);
-  bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 0x02;
-  return macFromBytes(bytes);
 }

@@ -3,15 +3,14 @@ import { Prefix } from '#lib/addr/prefix.ts';
 import { CniError, CODE, prefixed, step } from '#lib/cni/error.ts';
 import { validateIfName } from '#lib/cni/environment.ts';
 import type { Result, ResultIp, ResultRoute } from '#lib/cni/result.ts';
+import { enableForwarding } from '#lib/ipam/forwarding.ts';
 import { addAddress, deleteAddress, listAddresses } from '#lib/net/address.ts';
 import { addPortVlans, deletePortVlans, listPortVlans } from '#lib/net/bridge.ts';
 import { deleteLink, getLink, type Link, listLinks, setLinkMac, setLinkUp } from '#lib/net/link.ts';
 import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
-import { addVeth } from '#lib/net/veth.ts';
+import { addVeth, randomMac, randomVethName } from '#lib/net/veth.ts';
 import { log } from '#lib/sys/process.ts';
-import { writeSysctl } from '#lib/sys/sysctl.ts';
-import { type BridgeConfig, randomMac } from './config.ts';
-import { randomVethName } from './port.ts';
+import type { BridgeConfig } from './config.ts';
 
 /** Index of the container's interface in the result: after the bridge and the port. */
 const CONTAINER_INTERFACE = 2;
@@ -119,10 +118,7 @@ export function ensureGateways(
   for (const gateway of plan.gateways) {
     step(what, () => ensureAddress(host, { link, bridge }, gateway, plan, config.forceAddress));
   }
-  for (const family of new Set(plan.gateways.map((gateway) => gateway.family))) {
-    const name = family === 4 ? 'net/ipv4/ip_forward' : 'net/ipv6/conf/all/forwarding';
-    step('failed to enable forwarding', () => writeSysctl(name, '1'));
-  }
+  enableForwarding(plan.gateways.map(({ family }) => family));
 }
 
 function ensureAddress(

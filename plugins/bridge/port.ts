@@ -1,7 +1,6 @@
-/** The container's port of the bridge: a veth pair, its VLANs and options, and waiting until it forwards. */
-import type { Mac } from '#lib/addr/mac.ts';
+/** The container's port of the bridge: its VLANs and options, and waiting until it forwards. */
 import { CniError, CODE, step } from '#lib/cni/error.ts';
-import type { Container } from '#lib/ipam/apply.ts';
+import { connectContainer, type ContainerEnd, type VethPair } from '#lib/ipam/container-veth.ts';
 import {
   addPortVlans,
   deletePortVlans,
@@ -10,48 +9,14 @@ import {
   type PortVlan,
   setPortOptions,
 } from '#lib/net/bridge.ts';
-import { deleteLink, getLink, type Link } from '#lib/net/link.ts';
-import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
-import { addVeth, type VethEnd } from '#lib/net/veth.ts';
+import { getLink, type Link } from '#lib/net/link.ts';
+import type { Netlink } from '#lib/net/netlink.ts';
 import { poll } from '#lib/sys/clock.ts';
-import { random } from '#lib/sys/digest.ts';
-import type { Netns } from '#lib/sys/netns.ts';
-import { trySysctl } from '#lib/sys/sysctl.ts';
-import { type BridgeConfig, randomMac, usesVlans } from './config.ts';
-
-/** How many random names are tried for the host's end: one in four billion is taken. */
-const NAME_TRIES = 10;
+import { type BridgeConfig, usesVlans } from './config.ts';
 
 /** How long a new port may take until it forwards; the reference plugin waits as long. */
 const FORWARDING_LIMIT_MS = 2_550;
 const FORWARDING_POLL_MS = 2;
-
-/** Both ends of the pair: a port of the bridge, and the container's interface. */
-export interface Port {
-  readonly port: Link;
-  readonly link: Link;
-}
-
-/** "veth" and eight random digits. */
-export const randomVethName = (): string => `veth${Buffer.from(random(4)).toString('hex')}`;
-
-/** A container can have each interface once. @throws CniError if this one is there */
-export function refuseExisting(container: Netlink, ifName: string): void {
-  if (getLink(container, ifName) !== undefined) {
-    throw new CniError(
-      CODE.INTERNAL,
-      `container veth name ("${ifName}") already exists`,
-      'the container was added before: a DEL takes the interface away',
-    );
-  }
-}
-
-/** Where the container's end goes: its namespace, a socket there, its name, the hardware address asked for. */
-export interface ContainerEnd extends Omit<Container, 'link'> {
-  readonly netns: Netns;
-  readonly ifName: string;
-  readonly mac: Mac | undefined;
-}
 
 /** Joins the container to the bridge. The container's interface stays down. @throws CniError, NetlinkError */
 export function connectPort(
@@ -60,47 +25,17 @@ export function connectPort(
   bridge: Link,
   config: BridgeConfig,
   undo: DisposableStack,
-): Port {
-  const far = { name: end.ifName, mac: end.mac ?? randomMac(), netns: end.netns };
-  const near = step('failed to make veth pair', () => addPair(host, far, bridge, config, undo));
-  trySysctl(`net/ipv6/conf/${near}/accept_ra`, '0');
-  const port = requireLink(host, near);
+): VethPair {
+  const { mtuBytes } = config;
+  const pair = connectContainer(host, end, { master: bridge, mtuBytes }, undo);
+  const port = pair.hostEnd;
   if (config.hairpin || config.isolated) {
-    step(`failed to set options of "${near}"`, () => setPortOptions(host, port, config));
+    step(`failed to set options of "${port.name}"`, () => setPortOptions(host, port, config));
   }
   if (usesVlans(config)) {
-    step(`failed to set VLANs of "${near}"`, () => setVlans(host, port, config));
+    step(`failed to set VLANs of "${port.name}"`, () => setVlans(host, port, config));
   }
-  return { port, link: requireLink(end.rtnl, end.ifName) };
-}
-
-function addPair(
-  host: Netlink,
-  far: VethEnd & { netns: Netns },
-  bridge: Link,
-  { mtuBytes }: BridgeConfig,
-  undo: DisposableStack,
-): string {
-  for (let tries = 1; ; tries += 1) {
-    const near = { name: randomVethName(), mac: randomMac(), master: bridge };
-    try {
-      addVeth(host, near, far, mtuBytes);
-      undo.defer(() => deleteLink(host, near.name));
-      return near.name;
-    } catch (error) {
-      if (!isNetlinkError(error, 'EEXIST')) throw error;
-      if (tries === NAME_TRIES) {
-        const message = `container veth name ("${far.name}") peer provided ("${near.name}") already exists`;
-        throw new CniError(CODE.INTERNAL, message);
-      }
-    }
-  }
-}
-
-function requireLink(rtnl: Netlink, name: string): Link {
-  const link = getLink(rtnl, name);
-  if (link !== undefined) return link;
-  throw new CniError(CODE.INTERNAL, `interface "${name}" vanished while it was being set up`);
+  return pair;
 }
 
 /** The port's VLANs; a trunk without an access VLAN takes untagged frames into VLAN 1, as the reference has it. */

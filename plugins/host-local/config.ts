@@ -4,9 +4,9 @@ import { Address } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import { parseArgs } from '#lib/cni/args.ts';
 import { CniError, CODE, prefixed } from '#lib/cni/error.ts';
-import { RouteConfig } from '#lib/cni/result.ts';
+import { refuseManyOfFamily, RouteConfig } from '#lib/cni/result.ts';
 import { address, object, optional, prefix, textAs } from '#lib/cni/schema.ts';
-import { isAtLeast, type SpecVersion } from '#lib/cni/version.ts';
+import type { SpecVersion } from '#lib/cni/version.ts';
 import type { Environment } from '#lib/sys/process.ts';
 import { type RangeConfig, RangeSet } from './range-set.ts';
 
@@ -85,7 +85,10 @@ export function rangeSets(
   const configs = [...(runtimeConfig?.ipRanges ?? []), ...old, ...ipam.ranges];
   if (configs.length === 0) throw invalid('no IP ranges specified');
   const sets = configs.map((config, index) => rangeSet(config, index));
-  refuseManyOfFamily(sets, cniVersion);
+  refuseManyOfFamily(
+    sets.map(({ family }) => family),
+    cniVersion,
+  );
   refuseOverlaps(sets);
   return sets;
 }
@@ -95,15 +98,6 @@ function rangeSet(config: readonly RangeConfig[], index: number): RangeSet {
     return new RangeSet(config);
   } catch (error) {
     throw prefixed(`invalid range set ${index}`, error);
-  }
-}
-
-/** Results before 0.3.0 hold one address a family. */
-function refuseManyOfFamily(sets: readonly RangeSet[], cniVersion: SpecVersion): void {
-  if (isAtLeast(cniVersion, '0.3.0')) return;
-  const families = sets.map(({ family }) => family);
-  if (new Set(families).size < families.length) {
-    throw invalid(`CNI version ${cniVersion} does not support more than 1 address per family`);
   }
 }
 

@@ -15,9 +15,13 @@ import { flannel } from '#plugins/flannel/main.ts';
 import { parseSubnetEnv } from '#plugins/flannel/subnet-env.ts';
 import { portmap } from '#plugins/portmap/main.ts';
 import { HostLocalConfig, rangeSets } from '#plugins/host-local/config.ts';
+import type { PtpConfig } from '#plugins/ptp/config.ts';
+import { ptp } from '#plugins/ptp/main.ts';
+import { requireGateways } from '#plugins/ptp/wire.ts';
+import { staticAnswer } from '#plugins/static/config.ts';
 
 const CONF = join(import.meta.dirname, '..', '..', 'conf');
-const PLUGINS: Readonly<Record<string, AnyPlugin>> = { bridge, flannel, portmap };
+const PLUGINS: Readonly<Record<string, AnyPlugin>> = { bridge, flannel, portmap, ptp };
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -41,6 +45,16 @@ function parsePlugin({ name, cniVersion }: List, plugin: List['plugins'][number]
   return { json: parsed.json, config: parseWith(schema, parsed.json, plugin.type) as unknown };
 }
 
+/** The address families that a plugin's IPAM gives out, each as often as it does. */
+function familiesOf(json: Json, list: List): readonly number[] {
+  const { type } = json['ipam'] as { readonly type: string };
+  if (type === 'static') return staticIps(json, list).map(({ address }) => address.family);
+  return hostLocalRanges(json, list.cniVersion).map(({ family }) => family);
+}
+
+const staticIps = (json: Json, { name, cniVersion }: List) =>
+  staticAnswer({ network: name, cniVersion, json, env: {} }).ips;
+
 const hostLocalRanges = (json: Json, version: SpecVersion) =>
   rangeSets(parseWith(HostLocalConfig, json, 'host-local'), version);
 
@@ -53,19 +67,23 @@ for (const name of namesIn('', '.conflist')) {
     for (const plugin of list.plugins) {
       t.true(PLUGINS[plugin.type]?.versions.includes(list.cniVersion));
       const { json } = parsePlugin(list, plugin);
-      if (json['ipam'] !== undefined) t.true(hostLocalRanges(json, list.cniVersion).length > 0);
+      if (json['ipam'] !== undefined) t.true(familiesOf(json, list).length > 0);
     }
   });
 }
 
-/** The first plugin of a list of one bridge. */
-function bridgeOf(name: string): { config: BridgeConfig; families: readonly number[] } {
+/** The first plugin of a list: its JSON and what it makes of that. */
+function firstOf(name: string) {
   const list = readList(name);
   const [plugin] = list.plugins;
   if (plugin === undefined) throw new Error(`"${name}" has no plugins`);
-  const { json, config } = parsePlugin(list, plugin);
-  const ranges = hostLocalRanges(json, list.cniVersion);
-  return { config: config as BridgeConfig, families: ranges.map(({ family }) => family) };
+  return { list, ...parsePlugin(list, plugin) };
+}
+
+/** The first plugin of a list of one bridge. */
+function bridgeOf(name: string): { config: BridgeConfig; families: readonly number[] } {
+  const { json, list, config } = firstOf(name);
+  return { config: config as BridgeConfig, families: familiesOf(json, list) };
 }
 
 test('20-bridge.conflist is a gateway that masquerades IPv4', (t) => {
@@ -82,6 +100,19 @@ test('30-dual-stack.conflist gives out both families and can be asked for GC and
   t.true(isAtLeast(readList('30-dual-stack.conflist').cniVersion, '1.1.0'));
 });
 
+test('40-static-ptp.conflist gives one container an address of each family, with gateways as ptp needs them', (t) => {
+  const { json, list, config } = firstOf('40-static-ptp.conflist');
+  t.truthy((config as PtpConfig).masquerade);
+  const ips = requireGateways(staticIps(json, list));
+  t.deepEqual(
+    ips.map(({ address, gateway }) => [address.family, address.contains(gateway)]),
+    [
+      [4, true],
+      [6, true],
+    ],
+  );
+});
+
 /** One network with and without further plugins. */
 const isFlannel = (name: string): boolean => name.includes('flannel');
 
@@ -93,7 +124,7 @@ test('the lists share neither a bridge nor a network name, but for those of flan
   t.is(new Set(lists.map(({ name }) => name)).size, lists.length);
   const names = ['20-bridge.conflist', '30-dual-stack.conflist'];
   const bridges = names.map((name) => bridgeOf(name).config.bridge);
-  t.is(new Set(['cni0', ...bridges]).size, lists.length);
+  t.is(new Set(['cni0', ...bridges]).size, names.length + 1);
 });
 
 test('10-flannel.conflist is what kube-flannel deploys, without portmap', (t) => {

@@ -4,7 +4,7 @@ import { flannelConfig } from '#test/configs.ts';
 import { TestNode } from '#test/node.ts';
 import { type BadCall, bridgeWith, config, refuses } from './refuses.ts';
 
-for (const plugin of ['flannel', 'bridge', 'host-local']) {
+for (const plugin of ['flannel', 'bridge', 'host-local', 'loopback', 'static', 'ptp']) {
   const cases: Record<string, BadCall> = {
     'empty input': { code: 6, message: /unexpected end of JSON input/, call: { config: '' } },
     'truncated input': {
@@ -87,7 +87,7 @@ for (const plugin of ['flannel', 'bridge', 'host-local']) {
   for (const [what, bad] of Object.entries(cases)) test(`${plugin}: ${what}`, refuses, plugin, bad);
 }
 
-for (const plugin of ['flannel', 'bridge']) {
+for (const plugin of ['flannel', 'bridge', 'loopback', 'ptp']) {
   test(`${plugin}: a CNI_NETNS that is not there`, refuses, plugin, {
     code: 8,
     message: /failed to open netns "\/run\/netns\/none": no such file or directory/,

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import { bridgeConfig, flannelConfig, hostLocalConfig, SUBNET_ENV } from '#test/configs.ts';
-import { BIN, REFERENCE_BIN, TestNode } from '#test/node.ts';
+import { folderOf, REFERENCE_BIN, TestNode } from '#test/node.ts';
 import { sourceSeen } from '#test/traffic.ts';
 
 const reference = (name: string) => `${REFERENCE_BIN}/${name}`;
@@ -17,15 +17,6 @@ async function leavesNothing(t: ExecutionContext, node: TestNode, bridge: string
   t.deepEqual(node.files('networks'), []);
 }
 
-/** A Go bridge can't delegate to host-local in our process: it gets a program. */
-async function ownHostLocal(node: TestNode): Promise<string> {
-  if (BIN) return BIN;
-  const program = `${process.execPath} --disable-warning=ExperimentalWarning ${process.cwd()}/cmd/cni-suite/main.ts host-local`;
-  node.writeFile('empty/host-local', `#!/bin/sh\nexec ${program}\n`);
-  await node.run('chmod', ['+x', node.path('empty/host-local')]);
-  return node.path('empty');
-}
-
 test('our flannel delegates to the reference bridge, which asks our host-local', async (t) => {
   await using node = await TestNode.create();
   node.writeFile('subnet.env', SUBNET_ENV);
@@ -33,7 +24,7 @@ test('our flannel delegates to the reference bridge, which asks our host-local',
   const netns = await node.addPod('a');
   await node.run('mkdir', ['-p', node.path('mixed')]);
   await node.run('ln', ['-s', reference('bridge'), node.path('mixed/bridge')]);
-  const path = `${node.path('mixed')}:${await ownHostLocal(node)}`;
+  const path = `${node.path('mixed')}:${await folderOf(node, 'host-local')}`;
   const { json } = await node.succeed(t, 'ADD', { plugin: 'flannel', config, netns, path });
   t.is(json.ips[0].address, '10.244.1.2/24');
   t.regex(await node.rules(), /CNI-[0-9a-f]{24}/, 'the reference bridge masquerades with iptables');
@@ -51,7 +42,7 @@ for (const [adds, deletes] of [
   for (const netnsGone of [false, true]) {
     test(`bridge: ${way}${netnsGone ? ', without the namespace' : ''}`, async (t) => {
       await using node = await TestNode.create();
-      const path = `${await ownHostLocal(node)}:${REFERENCE_BIN}`;
+      const path = `${await folderOf(node, 'host-local')}:${REFERENCE_BIN}`;
       // iptables' rules are what either understands of the other's.
       const config = bridgeConfig(node, { ipMasq: true, ipMasqBackend: 'iptables' });
       const netns = await node.addPod('a');
@@ -75,7 +66,7 @@ const isReservation = (name: string): boolean => !name.startsWith('.');
 
 test('CHECK accepts what the reference bridge made', async (t) => {
   await using node = await TestNode.create();
-  const path = `${await ownHostLocal(node)}:${REFERENCE_BIN}`;
+  const path = `${await folderOf(node, 'host-local')}:${REFERENCE_BIN}`;
   const config = bridgeConfig(node, { ipMasq: true });
   const netns = await node.addPod('a');
   const { json } = await node.succeed(t, 'ADD', {

@@ -6,6 +6,8 @@ import {
   flannelConfig,
   hostLocalConfig,
   ipam,
+  ptpConfig,
+  staticConfig,
   SUBNET_ENV,
 } from '#test/configs.ts';
 import { type CallOptions, TestNode } from '#test/node.ts';
@@ -29,6 +31,9 @@ export const refuses = test.macro(
       flannel: flannelConfig(node),
       bridge: bridgeConfig(node),
       'host-local': hostLocalConfig(node, ['10.1.0.0/24']),
+      loopback: { cniVersion: '1.0.0', name: 'net1', type: 'loopback' },
+      static: staticConfig(),
+      ptp: ptpConfig(node),
     };
     const own = configs[plugin] ?? chainedConfig(plugin);
     const changes = typeof call === 'function' ? call(node) : call;
@@ -59,6 +64,8 @@ export const bridgeWith = (more: Record<string, unknown>) =>
 /** host-local with these range sets. */
 export const rangesWith = (...ranges: unknown[]) =>
   config((node) => ({ ...hostLocalConfig(node, []), ipam: { ...ipam(node, []), ranges } }));
+/** static with a section `ipam` of its own. */
+export const staticWith = (section: object) => config(() => staticConfig({ ipam: section }));
 
 /** A chained plugin's configuration with further keys; undefined takes one out. */
 export const chainedWith = (type: string, more: Record<string, unknown>) =>

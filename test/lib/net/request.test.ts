@@ -11,38 +11,13 @@ import {
   listPortVlans,
   setPortOptions,
 } from '#lib/net/bridge.ts';
-import type { Link } from '#lib/net/link.ts';
-import { decodeMessages } from '#lib/net/message.ts';
-import type { Netlink } from '#lib/net/netlink.ts';
+import { type Link, setLinkDown } from '#lib/net/link.ts';
 import { replaceNeighbour } from '#lib/net/neighbour.ts';
-import { addRoute } from '#lib/net/route.ts';
 import { addVeth } from '#lib/net/veth.ts';
-import { ack, done, fakeNetlink, hex, tree } from './fake-kernel.ts';
+import { matches } from './captured.ts';
+import { done, fakeNetlink, hex } from './fake-kernel.ts';
 
 const veth0 = { index: 2, name: 'veth0' } as Link;
-
-interface Captured {
-  readonly send: (netlink: Netlink) => void;
-  readonly captured: string;
-  readonly headerBytes: number;
-  readonly nested?: Readonly<Record<string, number>>;
-}
-
-const matches = test.macro((t, { send, captured, headerBytes, nested }: Captured) => {
-  const { netlink, requests } = fakeNetlink(() => [ack()]);
-  send(netlink);
-  const [theirs] = decodeMessages(hex(captured));
-  const [ours] = requests;
-  t.is(ours?.type, theirs?.type);
-  t.is(ours?.flags.toString(16), theirs?.flags.toString(16));
-  t.is(
-    Buffer.from(ours?.body.subarray(0, headerBytes) ?? []).toString('hex'),
-    Buffer.from(theirs?.body.subarray(0, headerBytes) ?? []).toString('hex'),
-  );
-  const attributes = (body?: Uint8Array) =>
-    tree((body ?? Buffer.alloc(0)).subarray(headerBytes), nested);
-  t.deepEqual(attributes(ours?.body), attributes(theirs?.body));
-});
 
 test(
   'addVeth() as `ip link add veth0 up address … mtu 1450 type veth peer name eth0 address … mtu 1450`',
@@ -116,31 +91,12 @@ test(
   },
 );
 
-test(
-  'addRoute() as `ip route append 192.0.2.0/24 via 10.1.0.1 dev veth0 mtu 1300 advmss 1200 metric 50`',
-  matches,
-  {
-    send: (netlink) =>
-      addRoute(netlink, {
-        dst: Prefix.parse('192.0.2.0/24'),
-        gw: Address.parse('10.1.0.1'),
-        oif: 2,
-        mtuBytes: 1300,
-        advmssBytes: 1200,
-        priority: 50,
-      }),
-    headerBytes: 12,
-    nested: { '8': 0 },
-    captured: `58000000 1800 050c 3808016b 00000000
-    02 18 00 00 fe 03 00 01 00000000
-    0800 0100 c0000200
-    0800 0500 0a010001
-    0800 0600 32000000
-    0800 0400 02000000
-    1400 0800 0800 0200 14050000 0800 0800 b0040000
-    0800 0f00 fe000000`,
-  },
-);
+test('setLinkDown() as `ip link set veth1 down`', matches, {
+  send: (netlink) => setLinkDown(netlink, { index: 2, name: 'veth1' } as Link),
+  headerBytes: 16,
+  captured: `20000000 1000 0500 3123016b 00000000
+    00 00 0000 02000000 00000000 01000000`,
+});
 
 test(
   'replaceNeighbour() as `ip neigh replace 10.1.0.9 lladdr … dev veth0 nud reachable`',

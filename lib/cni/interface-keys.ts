@@ -1,0 +1,37 @@
+/** The keys that all plugins have in common that make interfaces, ask IPAM for addresses and masquerade them. */
+import * as z from 'zod/mini';
+import { Dns } from './config.ts';
+import { integer, object, optional, prefix } from './schema.ts';
+
+/** The largest IPv4 packet. */
+const MTU_MAX = 65_535;
+
+/** To be spread into the object of a plugin's keys. */
+export const interfaceKeys = {
+  /** Masquerade what leaves the container's subnet. */
+  ipMasq: optional(z.boolean(), false),
+  /** What masquerades; default nftables where the kernel has it. */
+  ipMasqBackend: z.optional(z.enum(['nftables', 'iptables', ''])),
+  /** Destinations that see the container's own address even with ipMasq. */
+  nonMasqueradeCIDRs: optional(z.array(prefix), []),
+  /** MTU of the interfaces, in bytes; 0: the kernel's. */
+  mtu: optional(integer(0, MTU_MAX), 0),
+  /** The IPAM plugin and its configuration; no type: no addresses. */
+  ipam: z.optional(object({ type: optional(z.string(), '') })),
+  /** DNS settings that replace those of the IPAM plugin. */
+  dns: z.optional(Dns),
+};
+type InterfaceKeys = z.infer<z.ZodMiniObject<typeof interfaceKeys>>;
+
+/** What follows from them. */
+export const interfaceOptions = (keys: InterfaceKeys) => ({
+  /** Undefined: nothing is masqueraded. */
+  masquerade: keys.ipMasq
+    ? { backend: keys.ipMasqBackend || undefined, nonMasqueradeCIDRs: keys.nonMasqueradeCIDRs }
+    : undefined,
+  /** Undefined: the kernel's. */
+  mtuBytes: keys.mtu || undefined,
+  /** Undefined: no addresses. */
+  ipam: keys.ipam?.type ? { type: keys.ipam.type } : undefined,
+  dns: keys.dns,
+});

@@ -1,0 +1,104 @@
+/** The veth pair that joins a container to the host: making it under a free name, finding its end on the host again. */
+import type { Mac } from '#lib/addr/mac.ts';
+import { CniError, CODE, step } from '#lib/cni/error.ts';
+import type { Result, ResultInterface } from '#lib/cni/result.ts';
+import { deleteLink, getLink, type Link } from '#lib/net/link.ts';
+import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
+import { addVeth, randomMac, randomVethName, type VethEnd } from '#lib/net/veth.ts';
+import type { Netns } from '#lib/sys/netns.ts';
+import { trySysctl } from '#lib/sys/sysctl.ts';
+import type { Container } from './apply.ts';
+
+/** How many random names are tried for the host's end: one in four billion is taken. */
+const NAME_TRIES = 10;
+
+/** Both ends of a pair: the host's, up, and the container's interface, down. */
+export interface VethPair {
+  readonly hostEnd: Link;
+  readonly link: Link;
+}
+
+/** Where the container's end goes: its namespace, a socket there, its name, the hardware address asked for. */
+export interface ContainerEnd extends Omit<Container, 'link'> {
+  readonly netns: Netns;
+  readonly ifName: string;
+  readonly mac?: Mac | undefined;
+}
+
+/** What the host's end is: a port of a bridge or not, with which MTU. */
+interface HostEnd {
+  readonly master?: Link;
+  readonly mtuBytes: number | undefined;
+}
+
+/** A container can have each interface once. @throws CniError if this one is there */
+export function refuseExisting(container: Netlink, ifName: string): void {
+  if (getLink(container, ifName) !== undefined) {
+    throw new CniError(
+      CODE.INTERNAL,
+      `container veth name ("${ifName}") already exists`,
+      'the container was added before: a DEL takes the interface away',
+    );
+  }
+}
+
+/** Makes the pair; `undo` deletes it. @throws CniError */
+export function connectContainer(
+  host: Netlink,
+  end: ContainerEnd,
+  hostEnd: HostEnd,
+  undo: DisposableStack,
+): VethPair {
+  const far = { name: end.ifName, mac: end.mac ?? randomMac(), netns: end.netns };
+  const near = step('failed to make veth pair', () => addPair(host, far, hostEnd, undo));
+  // The host is no host of the containers' network: their router advertisements are not for it.
+  trySysctl(`net/ipv6/conf/${near}/accept_ra`, '0');
+  return { hostEnd: requireLink(host, near), link: requireLink(end.rtnl, end.ifName) };
+}
+
+function addPair(
+  host: Netlink,
+  far: VethEnd & { netns: Netns },
+  { mtuBytes, ...port }: HostEnd,
+  undo: DisposableStack,
+): string {
+  for (let tries = 1; ; tries += 1) {
+    const near = { name: randomVethName(), mac: randomMac(), ...port };
+    try {
+      addVeth(host, near, far, mtuBytes);
+      undo.defer(() => deleteLink(host, near.name));
+      return near.name;
+    } catch (error) {
+      if (!isNetlinkError(error, 'EEXIST')) throw error;
+      if (tries === NAME_TRIES) {
+        const message = `container veth name ("${far.name}") peer provided ("${near.name}") already exists`;
+        throw new CniError(CODE.INTERNAL, message);
+      }
+    }
+  }
+}
+
+function requireLink(rtnl: Netlink, name: string): Link {
+  const link = getLink(rtnl, name);
+  if (link !== undefined) return link;
+  throw new CniError(CODE.INTERNAL, `interface "${name}" vanished while it was being set up`);
+}
+
+/** Without a namespace to delete the container's end in, the host's end tells: the result knows its name. @throws NetlinkError */
+export function deleteStrayVeth(host: Netlink, prevResult: Result | undefined): void {
+  for (const { name, mac, sandbox } of prevResult?.interfaces ?? []) {
+    const link = sandbox || mac === undefined ? undefined : getLink(host, name);
+    if (link?.kind === 'veth' && link.mac === mac && isHostEndName(name))
+      deleteLink(host, link.index);
+  }
+}
+
+/** As the reference plugins and ours name them: the gateway of a VLAN is a veth too, and stays. */
+const isHostEndName = (name: string): boolean => /^veth[0-9a-f]{8}$/.test(name);
+
+/** How a result describes an interface; one in a container gets its `sandbox` added. */
+export const describeLink = ({ name, mac, mtuBytes }: Link): ResultInterface => ({
+  name,
+  mac,
+  mtu: mtuBytes,
+});

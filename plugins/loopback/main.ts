@@ -1,0 +1,93 @@
+/** loopback: sets a container's interface `lo` up, whatever CNI_IFNAME is. It is called for every pod, and has to be quick. */
+import { Prefix } from '#lib/addr/prefix.ts';
+import { openContainer, openContainerIfAny } from '#lib/cni/attachment.ts';
+import { NO_DNS } from '#lib/cni/config.ts';
+import { CniError, CODE } from '#lib/cni/error.ts';
+import { definePlugin } from '#lib/cni/plugin.ts';
+import type { Result } from '#lib/cni/result.ts';
+import { SPEC_VERSIONS } from '#lib/cni/version.ts';
+import { listAddresses, missingAddresses } from '#lib/net/address.ts';
+import { getLink, isUp, type Link, setLinkDown, setLinkUp } from '#lib/net/link.ts';
+import type { Netlink } from '#lib/net/netlink.ts';
+import { openRtnl } from '#lib/net/rtnl.ts';
+import { LoopbackConfig } from './config.ts';
+
+/** The kernel puts it into every namespace. */
+const NAME = 'lo';
+
+/** RFC 1122 §3.2.1.3, RFC 4291 §2.5.3 */
+const LOOPBACK = [Prefix.parse('127.0.0.0/8'), Prefix.parse('::1/128')];
+
+export const loopback = definePlugin({
+  name: 'loopback',
+  versions: SPEC_VERSIONS,
+  config: LoopbackConfig,
+
+  add({ attachment, prevResult }) {
+    using netns = openContainer(attachment);
+    using rtnl = openRtnl(netns);
+    using undo = new DisposableStack();
+    const link = requireLoopback(rtnl);
+    refuseForeign(listAddresses(rtnl, link).map(({ prefix }) => prefix));
+    if (!isUp(link)) {
+      setLinkUp(rtnl, link);
+      undo.defer(() => setLinkDown(rtnl, link));
+    }
+    const result = prevResult ?? describe(rtnl, link, attachment.netns);
+    undo.move();
+    return result;
+  },
+
+  check({ attachment, prevResult }) {
+    using netns = openContainer(attachment);
+    using rtnl = openRtnl(netns);
+    const link = requireLoopback(rtnl);
+    if (!isUp(link)) throw broken('loopback interface is down');
+    const [missing] = missingAddresses(rtnl, link, prevResult ? loopbackAddresses(prevResult) : []);
+    if (missing !== undefined) throw broken(`Failed to find "${missing}" on interface "${NAME}"`);
+  },
+
+  del({ attachment }) {
+    using netns = openContainerIfAny(attachment);
+    if (netns === undefined) return;
+    using rtnl = openRtnl(netns);
+    setLinkDown(rtnl, requireLoopback(rtnl));
+  },
+
+  // There is no state but the interface's, which goes with its namespace.
+  gc() {},
+  status() {},
+});
+
+function requireLoopback(rtnl: Netlink): Link {
+  const link = getLink(rtnl, NAME);
+  if (link === undefined) throw broken(`Interface "${NAME}" not found`);
+  return link;
+}
+
+/** Other addresses mean that this namespace is not a fresh container's. */
+function refuseForeign(addresses: readonly Prefix[]): void {
+  const foreign = addresses.find(({ address }) => !LOOPBACK.some((own) => own.contains(address)));
+  if (foreign !== undefined) {
+    throw broken(`loopback interface found with non-loopback address "${foreign.address}"`);
+  }
+}
+
+/** The first address of each family: those that the kernel gave the interface when it came up. */
+function describe(rtnl: Netlink, link: Link, sandbox: string | undefined): Result {
+  const present = listAddresses(rtnl, link).map(({ prefix }) => prefix);
+  const ips = ([4, 6] as const).flatMap((family) => {
+    const address = present.find((prefix) => prefix.family === family);
+    return address === undefined ? [] : [{ address, interface: 0 }];
+  });
+  return { interfaces: [{ name: NAME, mac: link.mac, sandbox }], ips, routes: [], dns: NO_DNS };
+}
+
+/** Only what a result says is on `lo`: in a chain the other addresses are other plugins' affair. */
+const loopbackAddresses = ({ interfaces, ips }: Result): Prefix[] =>
+  ips.flatMap(({ address, interface: index }) => {
+    const owner = index === undefined ? undefined : interfaces[index];
+    return owner?.name === NAME && owner.sandbox ? [address] : [];
+  });
+
+const broken = (message: string): CniError => new CniError(CODE.INTERNAL, message);

@@ -1,0 +1,111 @@
+/** ptp: joins a container to the host by a veth pair and routes, without a bridge. CNI SPEC §2; example: conf/40-static-ptp.conflist. */
+import { openContainer, openContainerIfAny } from '#lib/cni/attachment.ts';
+import { preferDns } from '#lib/cni/config.ts';
+import { cleanUp, CniError, CODE } from '#lib/cni/error.ts';
+import { definePlugin } from '#lib/cni/plugin.ts';
+import { SPEC_VERSIONS } from '#lib/cni/version.ts';
+import {
+  connectContainer,
+  deleteStrayVeth,
+  describeLink,
+  refuseExisting,
+} from '#lib/ipam/container-veth.ts';
+import { enableForwarding } from '#lib/ipam/forwarding.ts';
+import { ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus } from '#lib/ipam/ipam.ts';
+import { knownAddresses } from '#lib/ipam/known-addresses.ts';
+import {
+  gcMasquerade,
+  masquerade,
+  masqueradeStatus,
+  unmasquerade,
+} from '#lib/masquerade/masquerade.ts';
+import { deleteLink } from '#lib/net/link.ts';
+import { openRtnl } from '#lib/net/rtnl.ts';
+import { checkAttachment } from './check.ts';
+import { PtpConfig } from './config.ts';
+import { awaitOperation, configureContainer, configureHostEnd, requireGateways } from './wire.ts';
+
+/** Index of the container's interface in the result: after the host's end. */
+const CONTAINER_INTERFACE = 1;
+
+export const ptp = definePlugin({
+  name: 'ptp',
+  versions: SPEC_VERSIONS,
+  config: PtpConfig,
+
+  add(call) {
+    const { attachment, config } = call;
+    requireIpam(config);
+    using host = openRtnl();
+    using netns = openContainer(attachment);
+    using rtnl = openRtnl(netns);
+    using undo = new DisposableStack();
+
+    refuseExisting(rtnl, attachment.ifName);
+    // Addresses first: when there is none, nothing else was touched.
+    const answer = ipamAdd(call, undo);
+    const ips = requireGateways(answer.ips).map((ip) => ({
+      ...ip,
+      interface: CONTAINER_INTERFACE,
+    }));
+    const addresses = ips.map(({ address }) => address);
+    enableForwarding(addresses.map(({ family }) => family));
+
+    const end = { netns, rtnl, ifName: attachment.ifName };
+    const { hostEnd, link } = connectContainer(host, end, { mtuBytes: config.mtuBytes }, undo);
+    configureHostEnd(host, hostEnd, ips);
+    configureContainer({ netns, rtnl, link }, ips, answer.routes);
+    if (config.masquerade !== undefined) masquerade(attachment, addresses, config.masquerade, undo);
+    awaitOperation(host, hostEnd);
+    awaitOperation(rtnl, link);
+    undo.move(); // All done: keep what was made.
+    return {
+      interfaces: [describeLink(hostEnd), { ...describeLink(link), sandbox: attachment.netns }],
+      ips,
+      routes: answer.routes,
+      dns: preferDns(config.dns, answer.dns),
+    };
+  },
+
+  check(call) {
+    ipamCheck(call);
+    checkAttachment(call);
+  },
+
+  del(call) {
+    const { attachment, prevResult } = call;
+    using netns = openContainerIfAny(attachment);
+    using rtnl = netns && openRtnl(netns);
+    using host = openRtnl();
+    const addresses = knownAddresses(call, rtnl);
+    cleanUp(
+      () => unmasquerade(attachment, addresses),
+      // The host's end goes with it, and what the host knew of the container with that.
+      () => rtnl && deleteLink(rtnl, attachment.ifName),
+      () => rtnl === undefined && deleteStrayVeth(host, prevResult),
+      // The addresses last: nobody gets them while anything of the old owner is left.
+      () => ipamDel(call),
+    );
+  },
+
+  gc(call) {
+    const { network, valid } = call;
+    cleanUp(
+      () => valid && gcMasquerade(network, valid),
+      () => ipamGc(call),
+    );
+  },
+
+  status(call) {
+    requireIpam(call.config);
+    ipamStatus(call);
+    if (call.config.masquerade !== undefined) masqueradeStatus(call.config.masquerade);
+  },
+});
+
+/** Without addresses there is nothing to route. Not asked of DEL, which has to take a refused ADD for what it is. */
+function requireIpam({ ipam }: PtpConfig): void {
+  if (ipam === undefined) {
+    throw new CniError(CODE.INVALID_CONFIG, 'ptp needs an IPAM plugin: "ipam.type" is missing');
+  }
+}
