@@ -29,19 +29,25 @@ const BIN = join(ROOT, 'dist', 'bin');
 const NAMES = [...PLUGIN_NAMES, ...COMMAND_NAMES, 'cni-suite'];
 
 /** The library that most calls do not need, and whose evaluation takes longer than all of ours: a bundle of its own. */
-const LAZY = 'execa';
+const LIBRARY = 'execa';
 
-/** Replaces its import by getters that load it when one of its exports is touched. */
-const lazyModule: Plugin = {
-  name: 'lazy-module',
+/** The table of programs, of which a call needs one or a few. */
+const PROGRAMS = join(ROOT, 'cmd', 'cni-suite', 'programs.ts');
+
+/** Replaces imports of the library, and of a program by the table, by getters that load it when one of its exports is touched. */
+const lazyModules: Plugin = {
+  name: 'lazy-modules',
   setup(bundler) {
-    bundler.onResolve({ filter: new RegExp(`^${LAZY}$`) }, ({ path, kind }) =>
+    bundler.onResolve({ filter: new RegExp(`^${LIBRARY}$`) }, ({ path, kind }) =>
       kind === 'require-call' ? { path, external: true } : { path, namespace: 'lazy' },
     );
-    bundler.onLoad({ filter: /.*/, namespace: 'lazy' }, async () => {
-      const names = Object.keys(await import(LAZY));
-      const getters = names.map((name) => `get ${name}() { return require('${LAZY}').${name}; }`);
-      return { contents: `module.exports = { ${getters.join(', ')} };` };
+    bundler.onResolve({ filter: /^#(plugins|cmd)\/.*\/main\.ts$/ }, ({ path, importer }) =>
+      importer === PROGRAMS ? { path, namespace: 'lazy' } : undefined,
+    );
+    bundler.onLoad({ filter: /.*/, namespace: 'lazy' }, async ({ path }) => {
+      const names = Object.keys((await import(path)) as object);
+      const getters = names.map((name) => `get ${name}() { return require('${path}').${name}; }`);
+      return { contents: `module.exports = { ${getters.join(', ')} };`, resolveDir: ROOT };
     });
   },
 };
@@ -65,8 +71,13 @@ const BUNDLE_OPTIONS: BuildOptions = {
 
 mkdirSync(BIN, { recursive: true });
 const assets = {
-  ...(await bundle('cni-suite', { entryPoints: ['cmd/cni-suite/main.ts'], plugins: [lazyModule] })),
-  ...(await bundle(LAZY, { stdin: { contents: `export * from '${LAZY}';`, resolveDir: ROOT } })),
+  ...(await bundle('cni-suite', {
+    entryPoints: ['cmd/cni-suite/main.ts'],
+    plugins: [lazyModules],
+  })),
+  ...(await bundle(LIBRARY, {
+    stdin: { contents: `export * from '${LIBRARY}';`, resolveDir: ROOT },
+  })),
 };
 await pack();
 rmSync(WORK, { recursive: true });
