@@ -12,6 +12,7 @@ import { loopback } from '#plugins/loopback/main.ts';
 import { portmap } from '#plugins/portmap/main.ts';
 import { ptp } from '#plugins/ptp/main.ts';
 import { staticIpam } from '#plugins/static/main.ts';
+import { tuning } from '#plugins/tuning/main.ts';
 
 /** Plugins by name, in the order in which they are listed and installed. */
 const PLUGINS: ReadonlyMap<string, () => AnyPlugin> = new Map<string, () => AnyPlugin>([
@@ -23,6 +24,7 @@ const PLUGINS: ReadonlyMap<string, () => AnyPlugin> = new Map<string, () => AnyP
   ['static', () => staticIpam],
   ['portmap', () => portmap],
   ['bandwidth', () => bandwidth],
+  ['tuning', () => tuning],
 ]);
 
 /** A program that is no plugin, but may run those built in. */

@@ -1,4 +1,6 @@
 /** CNI_ARGS: "K=V;K=V", an old way to ask for things. Keys are case-sensitive. */
+import { type Mac, parseMac } from '#lib/addr/mac.ts';
+import type { Environment } from '#lib/sys/process.ts';
 import { CniError, CODE } from './error.ts';
 
 /**
@@ -26,6 +28,17 @@ export function parseArgs<K extends string>(
       return value === undefined ? [] : [[key, value]];
     }),
   ) as Partial<Record<K, string>>;
+}
+
+/** MAC in CNI_ARGS: the hardware address of the container's interface. @throws CniError INVALID_ENVIRONMENT */
+export function macArgument(env: Environment): Mac | undefined {
+  const { MAC = '' } = parseArgs(env['CNI_ARGS'] ?? '', ['MAC']);
+  if (MAC === '') return undefined;
+  try {
+    return parseMac(MAC);
+  } catch {
+    throw invalid(`ARGS: MAC="${MAC}" is not a MAC address`);
+  }
 }
 
 function parsePair(pair: string): [string, string] {

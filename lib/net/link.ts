@@ -28,7 +28,7 @@ export const IFLA = {
 const IFLA_INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
 
 /** linux/if.h */
-export const IFF = { UP: 0x1, PROMISC: 0x100 } as const;
+export const IFF = { UP: 0x1, PROMISC: 0x100, ALLMULTI: 0x200 } as const;
 
 /** linux/if.h: operational states (RFC 2863), in the words of `ip link`. */
 const OPER_STATES = ['unknown', 'notpresent', 'down', 'lowerlayerdown', 'testing', 'dormant', 'up'];
@@ -43,6 +43,8 @@ export interface Link {
   /** Undefined for interfaces without hardware addresses. */
   readonly mac: Mac | undefined;
   readonly mtuBytes: number;
+  /** How many packets may wait to be sent. */
+  readonly txQueueLength: number;
   /** Text that somebody gave it for people to read. */
   readonly alias: string | undefined;
   /** IFF_* bits. */
@@ -89,6 +91,7 @@ export function decodeLink({ body }: Message): Link {
     name: attributes.text(IFLA.IFNAME) ?? '',
     mac: mac?.length === 6 ? macFromBytes(mac) : undefined,
     mtuBytes: attributes.u32(IFLA.MTU) ?? 0,
+    txQueueLength: attributes.u32(IFLA.TXQLEN) ?? 0,
     alias: attributes.text(IFLA.IFALIAS),
     operState: OPER_STATES[attributes.u8(IFLA.OPERSTATE) ?? 0] ?? 'unknown',
     kind: info.text(IFLA_INFO.KIND),
@@ -170,9 +173,33 @@ export const setLinkUp = (rtnl: Netlink, link: Link): void =>
 export const setLinkDown = (rtnl: Netlink, link: Link): void =>
   changeLink(rtnl, link, { what: 'down', change: IFF.UP });
 
-/** As `ip link set DEV promisc on`. @throws NetlinkError */
-export const setLinkPromiscuous = (rtnl: Netlink, link: Link): void =>
-  changeLink(rtnl, link, { what: 'promisc on', flags: IFF.PROMISC, change: IFF.PROMISC });
+/** As `ip link set DEV promisc on|off`. @throws NetlinkError */
+export const setLinkPromiscuous = (rtnl: Netlink, link: Link, on: boolean): void =>
+  setLinkFlag(rtnl, link, { what: 'promisc', flag: IFF.PROMISC, on });
+
+/** As `ip link set DEV allmulticast on|off`. @throws NetlinkError */
+export const setLinkAllMulticast = (rtnl: Netlink, link: Link, on: boolean): void =>
+  setLinkFlag(rtnl, link, { what: 'allmulticast', flag: IFF.ALLMULTI, on });
+
+function setLinkFlag(
+  rtnl: Netlink,
+  link: Link,
+  { what, flag, on }: { what: string; flag: number; on: boolean },
+): void {
+  const flags = on ? flag : 0;
+  changeLink(rtnl, link, { what: `${what} ${on ? 'on' : 'off'}`, flags, change: flag });
+}
+
+/** As `ip link set DEV mtu BYTES`. @throws NetlinkError */
+export const setLinkMtu = (rtnl: Netlink, link: Link, mtuBytes: number): void =>
+  changeLink(rtnl, link, { what: `mtu ${mtuBytes}`, attributes: [attr.u32(IFLA.MTU, mtuBytes)] });
+
+/** As `ip link set DEV txqueuelen PACKETS`. @throws NetlinkError */
+export const setLinkTxQueueLength = (rtnl: Netlink, link: Link, packets: number): void =>
+  changeLink(rtnl, link, {
+    what: `txqueuelen ${packets}`,
+    attributes: [attr.u32(IFLA.TXQLEN, packets)],
+  });
 
 /** As `ip link set DEV address MAC`. @throws NetlinkError */
 export const setLinkMac = (rtnl: Netlink, link: Link, mac: Mac): void =>

@@ -10,9 +10,29 @@ export function readSysctl(name: string): string | undefined {
   return readTextIfAny(path(name))?.trimEnd();
 }
 
-/** Sets a parameter unless it has the value already: /proc/sys may be read-only and right. @throws SysError */
-export function writeSysctl(name: string, value: string): void {
-  if (readSysctl(name) !== value) writeKernelFile(path(name), value);
+/** Whether two values say the same: the kernel puts tabs between the numbers of a list, people put blanks. */
+export const sameSysctlValue = (a: string, b: string): boolean => fields(a) === fields(b);
+
+const fields = (value: string): string => value.trim().split(/\s+/).join(' ');
+
+/**
+ * Sets a parameter unless it has the value already: /proc/sys may be read-only and right. @returns the value that it had;
+ * undefined for one that can't be read, only written. @throws SysError
+ */
+export function writeSysctl(name: string, value: string): string | undefined {
+  const former = readIfReadable(name);
+  if (former === undefined || !sameSysctlValue(former, value)) writeKernelFile(path(name), value);
+  return former;
+}
+
+/** What is wrong with a parameter that can't be read, writing it tells. */
+function readIfReadable(name: string): string | undefined {
+  try {
+    return readSysctl(name);
+  } catch (error) {
+    if (isSysError(error)) return undefined;
+    throw error;
+  }
 }
 
 /**

@@ -29,7 +29,8 @@ export function ensureBridge(
     if (getLink(host, config.bridge) === undefined) createBridge(host, config, gateway, undo);
     const bridge = requireBridge(host, config.bridge);
     if (!isUp(bridge)) setLinkUp(host, bridge);
-    if (config.promiscuous && (bridge.flags & IFF.PROMISC) === 0) setLinkPromiscuous(host, bridge);
+    if (config.promiscuous && (bridge.flags & IFF.PROMISC) === 0)
+      setLinkPromiscuous(host, bridge, true);
     // The host is no host of the containers' network: their router advertisements are not for it.
     trySysctl(`net/ipv6/conf/${config.bridge}/accept_ra`, '0');
     return bridge;

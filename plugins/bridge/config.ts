@@ -1,7 +1,7 @@
 /** The keys that bridge reads, and what follows from them. */
 import * as z from 'zod/mini';
-import { type Mac, parseMac } from '#lib/addr/mac.ts';
-import { parseArgs } from '#lib/cni/args.ts';
+import type { Mac } from '#lib/addr/mac.ts';
+import { macArgument } from '#lib/cni/args.ts';
 import { validateIfName } from '#lib/cni/environment.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import { interfaceKeys, interfaceOptions } from '#lib/cni/interface-keys.ts';
@@ -135,23 +135,6 @@ export function requestedMac(
   { runtimeMac, argsMac }: BridgeConfig,
   env: Environment,
 ): Mac | undefined {
-  const { MAC } = parseArgs(env['CNI_ARGS'] ?? '', ['MAC']);
-  return (
-    runtimeMac ?? argsMac ?? (MAC === undefined || MAC === '' ? undefined : parseArgument(MAC))
-  );
-}
-
-function parseArgument(text: string): Mac {
-  try {
-    return parseMac(text);
-  } catch (error) {
-    throw new CniError(
-      CODE.INVALID_ENVIRONMENT,
-      `ARGS: MAC="${text}" is not a MAC address`,
-      'from CNI_ARGS',
-      {
-        cause: error,
-      },
-    );
-  }
+  const argument = macArgument(env);
+  return runtimeMac ?? argsMac ?? argument;
 }

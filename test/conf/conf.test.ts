@@ -19,9 +19,11 @@ import type { PtpConfig } from '#plugins/ptp/config.ts';
 import { ptp } from '#plugins/ptp/main.ts';
 import { requireGateways } from '#plugins/ptp/wire.ts';
 import { staticAnswer } from '#plugins/static/config.ts';
+import { settings, type TuningConfig } from '#plugins/tuning/config.ts';
+import { tuning } from '#plugins/tuning/main.ts';
 
 const CONF = join(import.meta.dirname, '..', '..', 'conf');
-const PLUGINS: Readonly<Record<string, AnyPlugin>> = { bridge, flannel, portmap, ptp };
+const PLUGINS: Readonly<Record<string, AnyPlugin>> = { bridge, flannel, portmap, ptp, tuning };
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -113,6 +115,28 @@ test('40-static-ptp.conflist gives one container an address of each family, with
   );
 });
 
+test('60-tuned.conflist sets parameters of the container and of its interface', (t) => {
+  const list = readList('60-tuned.conflist');
+  const [, plugin = { type: '' }] = list.plugins;
+  const { json, config } = parsePlugin(list, plugin);
+  const { sysctls, wanted } = settings({
+    config: config as TuningConfig,
+    cniVersion: list.cniVersion,
+    network: list.name,
+    env: {},
+    input: Buffer.from(read('60-tuned.conflist')),
+    json,
+    builtins: () => undefined,
+    attachment: { network: list.name, containerID: 'a', ifName: 'eth0', netns: undefined },
+    prevResult: undefined,
+  });
+  t.deepEqual(
+    sysctls.map(({ name }) => name),
+    ['net/core/somaxconn', 'net/ipv4/ip_local_port_range', 'net/ipv4/conf/eth0/rp_filter'],
+  );
+  t.is(wanted.txQLen, 10_000);
+});
+
 /** One network with and without further plugins. */
 const isFlannel = (name: string): boolean => name.includes('flannel');
 
@@ -122,7 +146,7 @@ test('the lists share neither a bridge nor a network name, but for those of flan
   const others = namesIn('', '.conflist').filter((name) => !isFlannel(name));
   const lists = ['10-flannel.conflist', ...others].map(readList);
   t.is(new Set(lists.map(({ name }) => name)).size, lists.length);
-  const names = ['20-bridge.conflist', '30-dual-stack.conflist'];
+  const names = ['20-bridge.conflist', '30-dual-stack.conflist', '60-tuned.conflist'];
   const bridges = names.map((name) => bridgeOf(name).config.bridge);
   t.is(new Set(['cni0', ...bridges]).size, names.length + 1);
 });

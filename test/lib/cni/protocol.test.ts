@@ -1,7 +1,7 @@
 /** The protocol around the plugins: versions, environment, arguments, configuration keys, errors. */
 import test from 'ava';
 import * as z from 'zod/mini';
-import { parseArgs } from '#lib/cni/args.ts';
+import { macArgument, parseArgs } from '#lib/cni/args.ts';
 import { parseConfig } from '#lib/cni/config.ts';
 import { parseEnvironment } from '#lib/cni/environment.ts';
 import { cleanUp, CniError, CODE, prefixed, toCniError } from '#lib/cni/error.ts';
@@ -55,6 +55,16 @@ test('arguments: known keys, unknown ones only with IgnoreUnknown, keys are case
   t.throws(() => parseArgs('IP=1;', ['IP']), { message: 'ARGS: invalid pair ""' });
   t.throws(() => parseArgs('IP=1=2', ['IP']), { message: 'ARGS: invalid pair "IP=1=2"' });
   t.throws(() => parseArgs('IgnoreUnknown=maybe', ['IP']), { message: /must be true or false/ });
+});
+
+test('MAC in the arguments: none, empty, in any notation, no hardware address', (t) => {
+  t.is(macArgument({}), undefined);
+  t.is(macArgument({ CNI_ARGS: 'MAC=;IgnoreUnknown=1;X=y' }), undefined);
+  t.is(macArgument({ CNI_ARGS: 'MAC=02-AA-00-00-00-01' }) as string, '02:aa:00:00:00:01');
+  t.throws(() => macArgument({ CNI_ARGS: 'MAC=zz' }), {
+    instanceOf: CniError,
+    message: 'ARGS: MAC="zz" is not a MAC address',
+  });
 });
 
 const config = (json: object) => parseConfig(Buffer.from(JSON.stringify(json)));

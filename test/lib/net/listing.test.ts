@@ -52,6 +52,7 @@ test('an interface as `ip link show dev veth0` gets it, unknown attributes betwe
     name: 'veth0',
     mac: '02:00:00:00:00:01',
     mtuBytes: 1450,
+    txQueueLength: 1000,
     kind: 'veth',
     peer: 2,
     operState: 'down',

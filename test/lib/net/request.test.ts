@@ -11,7 +11,14 @@ import {
   listPortVlans,
   setPortOptions,
 } from '#lib/net/bridge.ts';
-import { type Link, setLinkDown } from '#lib/net/link.ts';
+import {
+  type Link,
+  setLinkAllMulticast,
+  setLinkDown,
+  setLinkMtu,
+  setLinkPromiscuous,
+  setLinkTxQueueLength,
+} from '#lib/net/link.ts';
 import { replaceNeighbour } from '#lib/net/neighbour.ts';
 import { addVeth } from '#lib/net/veth.ts';
 import { matches } from './captured.ts';
@@ -96,6 +103,52 @@ test('setLinkDown() as `ip link set veth1 down`', matches, {
   headerBytes: 16,
   captured: `20000000 1000 0500 3123016b 00000000
     00 00 0000 02000000 00000000 01000000`,
+});
+
+const eth0 = { index: 3, name: 'eth0' } as Link;
+
+test('setLinkMtu() as `ip link set eth0 mtu 1400`', matches, {
+  send: (netlink) => setLinkMtu(netlink, eth0, 1400),
+  headerBytes: 16,
+  captured: `28000000 1000 0500 142f016b 00000000
+    00 00 0000 03000000 00000000 00000000
+    0800 0400 78050000`,
+});
+
+test('setLinkTxQueueLength() as `ip link set eth0 txqueuelen 500`', matches, {
+  send: (netlink) => setLinkTxQueueLength(netlink, eth0, 500),
+  headerBytes: 16,
+  captured: `28000000 1000 0500 142f016b 00000000
+    00 00 0000 03000000 00000000 00000000
+    0800 0d00 f4010000`,
+});
+
+test('setLinkPromiscuous() as `ip link set eth0 promisc on`', matches, {
+  send: (netlink) => setLinkPromiscuous(netlink, eth0, true),
+  headerBytes: 16,
+  captured: `20000000 1000 0500 142f016b 00000000
+    00 00 0000 03000000 00010000 00010000`,
+});
+
+test('setLinkPromiscuous() as `ip link set eth0 promisc off`', matches, {
+  send: (netlink) => setLinkPromiscuous(netlink, eth0, false),
+  headerBytes: 16,
+  captured: `20000000 1000 0500 142f016b 00000000
+    00 00 0000 03000000 00000000 00010000`,
+});
+
+test('setLinkAllMulticast() as `ip link set eth0 allmulticast on`', matches, {
+  send: (netlink) => setLinkAllMulticast(netlink, eth0, true),
+  headerBytes: 16,
+  captured: `20000000 1000 0500 142f016b 00000000
+    00 00 0000 03000000 00020000 00020000`,
+});
+
+test('setLinkAllMulticast() as `ip link set eth0 allmulticast off`', matches, {
+  send: (netlink) => setLinkAllMulticast(netlink, eth0, false),
+  headerBytes: 16,
+  captured: `20000000 1000 0500 142f016b 00000000
+    00 00 0000 03000000 00000000 00020000`,
 });
 
 test(

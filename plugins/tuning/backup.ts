@@ -1,0 +1,133 @@
+/**
+ * Backups: the values that an interface had before ADD, in the reference plugin's files, one an interface of a container. To
+ * its keys ours add the network and the namespace, without which nobody could tell when a file is dead; it passes over them.
+ */
+import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import { CniError, cleanUp } from '#lib/cni/error.ts';
+import {
+  describeSandbox,
+  formatSandbox,
+  isGone,
+  parseSandbox,
+  type Sandbox,
+} from '#lib/cni/sandbox.ts';
+import { parseWith } from '#lib/cni/schema.ts';
+import type { Link } from '#lib/net/link.ts';
+import { isSysError } from '#lib/sys/error.ts';
+import {
+  deleteFile,
+  ensureFolder,
+  join,
+  listFolder,
+  readTextIfAny,
+  replaceFile,
+} from '#lib/sys/file.ts';
+import { log } from '#lib/sys/process.ts';
+import { BackupFile } from './config.ts';
+import { ATTRIBUTES, attributesIn, attributesOf, type LinkAttributes } from './link-attributes.ts';
+
+/** Values that an interface had, and what is known of where it is. */
+export interface Backup {
+  readonly former: LinkAttributes;
+  /** Undefined in the reference plugin's files. */
+  readonly network: string | undefined;
+  /** Undefined there too, and where the path tells nothing. */
+  readonly sandbox: Sandbox | undefined;
+}
+
+const ENDING = '.json';
+
+const fileName = ({ containerID, ifName }: AttachmentKey): string =>
+  `${containerID}_${ifName}${ENDING}`;
+
+/** The path of an interface's backup. */
+export const backupPath = (folder: string, key: AttachmentKey): string =>
+  join(folder, fileName(key));
+
+/**
+ * Writes down the values that are about to be changed. What an ADD left that died is kept: the interface has that one's values,
+ * not its own; unless it was of another namespace, by the same name. @throws SysError
+ */
+export function saveBackup(
+  folder: string,
+  attachment: Attachment,
+  link: Link,
+  wanted: LinkAttributes,
+): void {
+  ensureFolder(folder, 0o700);
+  const path = backupPath(folder, attachment);
+  const sandbox = describeSandbox(attachment.netns);
+  const earlier = readBackup(path);
+  const kept = earlier && isOf(earlier, sandbox) ? earlier.former : {};
+  const former = { ...attributesIn(attributesOf(link), wanted), ...kept };
+  replaceFile(path, encodeBackup({ former, network: attachment.network, sandbox }));
+}
+
+/** Whether a backup may be of the interface in a namespace: nothing tells that it is not. */
+export const isOf = (
+  { sandbox: known }: Backup,
+  sandbox: Pick<Sandbox, 'id'> | undefined,
+): boolean => known === undefined || sandbox === undefined || known.id === sandbox.id;
+
+/** The content of a file: the reference plugin's bytes, but for the last key. */
+export function encodeBackup({ former, network, sandbox }: Backup): string {
+  const cniSuite = { network, sandbox: sandbox && formatSandbox(sandbox) };
+  const values = Object.fromEntries(ATTRIBUTES.map((name) => [name, former[name]]));
+  return JSON.stringify({ ...values, cniSuite }, null, 1);
+}
+
+/** The backup at a path; undefined if there is none, or a torn one. @throws SysError */
+export function readBackup(path: string): Backup | undefined {
+  const text = ifNameFits(() => readTextIfAny(path));
+  if (text === undefined) return undefined;
+  const backup = decodeBackup(text);
+  if (backup === undefined) log(`tuning: backup "${path}" is torn, nothing can be read from it`);
+  return backup;
+}
+
+/** A name that is too long for a file is that of no file. */
+function ifNameFits<T>(body: () => T): T | undefined {
+  try {
+    return body();
+  } catch (error) {
+    if (isSysError(error, 'ENAMETOOLONG')) return undefined;
+    throw error;
+  }
+}
+
+/** Reads a file's content; undefined if it is empty or torn. */
+export function decodeBackup(text: string): Backup | undefined {
+  try {
+    const { cniSuite, ...values } = parseWith(BackupFile, JSON.parse(text) as unknown, 'backup');
+    const sandbox = parseSandbox(cniSuite?.sandbox ?? '');
+    return { former: attributesIn(values, values), network: cniSuite?.network, sandbox };
+  } catch (error) {
+    if (error instanceof CniError || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** Removes a backup; absence is accepted. @throws SysError */
+export const deleteBackup = (path: string): void => void ifNameFits(() => deleteFile(path));
+
+/**
+ * Removes the backups of a network's attachments that are not valid; if nobody says which are, of those whose namespace is
+ * provably gone. Files that name no network stay: they may be any network's. @throws AggregateError
+ */
+export function gcBackups(
+  folder: string,
+  network: string,
+  valid: readonly AttachmentKey[] | undefined,
+): void {
+  const keep = new Set(valid?.map(fileName));
+  const names = listFolder(folder).filter((name) => name.endsWith(ENDING) && !keep.has(name));
+  cleanUp(
+    ...names.map((name) => () => {
+      const backup = readBackup(join(folder, name));
+      if (backup === undefined || backup.network !== network) return;
+      const { sandbox } = backup;
+      if (valid !== undefined || (sandbox !== undefined && isGone(sandbox)))
+        deleteFile(join(folder, name));
+    }),
+  );
+}

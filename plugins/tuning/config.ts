@@ -1,0 +1,118 @@
+/** The keys that tuning reads: what is to be set, from the configuration and from those who may override it. */
+import * as z from 'zod/mini';
+import { macArgument } from '#lib/cni/args.ts';
+import { duplicateKeys } from '#lib/cni/duplicate-keys.ts';
+import { CniError, CODE } from '#lib/cni/error.ts';
+import type { AttachmentCall } from '#lib/cni/plugin.ts';
+import { integer, macIfAny, object, optional, parseWith } from '#lib/cni/schema.ts';
+import type { LinkAttributes } from './link-attributes.ts';
+import { type Sysctl, sysctlName } from './sysctl.ts';
+
+const DEFAULT_DATA_DIR = '/run/cni/tuning';
+
+const INT32_MAX = 0x7fff_ffff;
+
+/** What DEL and GC need, and no more: they must not be held up by a faulty value. */
+export const TuningConfig = object({
+  /** Folder of the backups; default /run/cni/tuning. */
+  dataDir: optional(z.string(), ''),
+});
+export type TuningConfig = z.infer<typeof TuningConfig>;
+
+/** The folder of the backups. */
+export const dataDir = (config: TuningConfig): string => config.dataDir || DEFAULT_DATA_DIR;
+
+/** Keys of the configuration that args.cni may have too. */
+const tunables = {
+  /** Kernel parameters below net, such as net.core.somaxconn, and their values; IFNAME in a name is the interface's. */
+  sysctl: z.optional(z.record(z.string(), z.string())),
+  /** Hardware address of the container's interface. */
+  mac: z.optional(macIfAny),
+  /** Make the interface promiscuous; false leaves it as it is. */
+  promisc: z.optional(z.boolean()),
+  /** MTU of the interface, in bytes; 0 leaves it as it is. */
+  mtu: z.optional(integer(0, INT32_MAX)),
+  /** Whether the interface receives all multicast frames. */
+  allmulti: z.optional(z.boolean()),
+  /** How many packets may wait to be sent by the interface. */
+  txQLen: z.optional(integer(0, INT32_MAX)),
+};
+
+const Keys = object({
+  ...tunables,
+  runtimeConfig: z.optional(object({ /** Capability mac. */ mac: z.optional(macIfAny) })),
+  args: z.optional(object({ cni: z.optional(object(tunables)) })),
+});
+
+/** A backup: the values that an interface had, under the names of their keys, and whose it is. */
+export const BackupFile = object({
+  mac: z.optional(macIfAny),
+  promisc: z.optional(z.boolean()),
+  mtu: z.optional(integer(1)),
+  allmulti: z.optional(z.boolean()),
+  txQLen: z.optional(integer(0)),
+  /** Not in the reference plugin's, which passes over it. */
+  cniSuite: z.optional(object({ network: z.string(), sandbox: z.optional(z.string()) })),
+});
+
+/** What ADD sets and CHECK compares. */
+export interface Settings {
+  readonly sysctls: readonly Sysctl[];
+  readonly wanted: LinkAttributes;
+}
+
+/** What is asked for: by args.cni, else the runtime's capability, else CNI_ARGS, else the configuration. @throws CniError */
+export function settings({
+  json,
+  input,
+  network,
+  env,
+  attachment,
+}: AttachmentCall<TuningConfig>): Settings {
+  const keys = parseWith(Keys, json, `network config "${network}"`);
+  refuseDuplicates(input);
+  const overrides = keys.args?.cni ?? {};
+  const argument = macArgument(env);
+  return {
+    sysctls: merge(keys.sysctl, overrides.sysctl, attachment.ifName),
+    wanted: {
+      mac: overrides.mac ?? keys.runtimeConfig?.mac ?? argument ?? keys.mac,
+      promisc: (overrides.promisc ?? keys.promisc) || undefined,
+      mtu: (overrides.mtu ?? keys.mtu) || undefined,
+      allmulti: overrides.allmulti ?? keys.allmulti,
+      txQLen: overrides.txQLen ?? keys.txQLen,
+    },
+  };
+}
+
+/** The parser has kept the last of them: only the text tells. */
+function refuseDuplicates(input: Uint8Array): void {
+  for (const path of duplicateKeys(Buffer.from(input).toString('utf8'))) {
+    const [key = '', ...place] = path.toReversed();
+    const name = place.toReversed().join('.').toLowerCase();
+    if (name === 'sysctl' || name === 'args.cni.sysctl') throw duplicated(`"${key}" comes twice`);
+  }
+}
+
+const duplicated = (details: string): CniError =>
+  new CniError(CODE.INVALID_CONFIG, 'duplicated sysctl keys are not allowed', details);
+
+/** Those of args.cni replace those of the configuration, however the name is spelt. */
+function merge(
+  own: Readonly<Record<string, string>> = {},
+  overrides: Readonly<Record<string, string>> = {},
+  ifName: string,
+): Sysctl[] {
+  return [...new Map([...byName(own, ifName), ...byName(overrides, ifName)]).values()];
+}
+
+function byName(values: Readonly<Record<string, string>>, ifName: string): Map<string, Sysctl> {
+  const sysctls = new Map<string, Sysctl>();
+  for (const [key, value] of Object.entries(values)) {
+    const name = sysctlName(key, ifName);
+    const other = sysctls.get(name)?.key;
+    if (other !== undefined) throw duplicated(`"${other}" and "${key}" are the same`);
+    sysctls.set(name, { key, name, value });
+  }
+  return sysctls;
+}

@@ -1,0 +1,130 @@
+/** What tuning sets of an interface, under the names of its keys. */
+import type { Mac } from '#lib/addr/mac.ts';
+import type { Attachment } from '#lib/cni/attachment.ts';
+import { cleanUp, CniError, CODE } from '#lib/cni/error.ts';
+import {
+  getLink,
+  IFF,
+  type Link,
+  setLinkAllMulticast,
+  setLinkMac,
+  setLinkMtu,
+  setLinkPromiscuous,
+  setLinkTxQueueLength,
+} from '#lib/net/link.ts';
+import { absentAsUndefined, type Netlink } from '#lib/net/netlink.ts';
+import { type Netns, within } from '#lib/sys/netns.ts';
+import { readSysctl, trySysctl } from '#lib/sys/sysctl.ts';
+
+/** Values that an interface has, or is to have; undefined ones are nobody's business. */
+export interface LinkAttributes {
+  readonly mac?: Mac | undefined;
+  readonly promisc?: boolean | undefined;
+  /** Bytes. */
+  readonly mtu?: number | undefined;
+  readonly allmulti?: boolean | undefined;
+  /** Packets. */
+  readonly txQLen?: number | undefined;
+}
+
+type Name = keyof LinkAttributes;
+
+/** In the order in which the reference plugin sets them. */
+export const ATTRIBUTES = ['mac', 'promisc', 'mtu', 'allmulti', 'txQLen'] as const satisfies Name[];
+
+/** In the order in which it sets them back. */
+const RESTORE_ORDER = ['mtu', 'mac', 'promisc', 'allmulti', 'txQLen'] as const satisfies Name[];
+
+const SETTERS: {
+  readonly [N in Name]: (rtnl: Netlink, link: Link, value: NonNullable<LinkAttributes[N]>) => void;
+} = {
+  mac: setLinkMac,
+  promisc: setLinkPromiscuous,
+  mtu: setLinkMtu,
+  allmulti: setLinkAllMulticast,
+  txQLen: setLinkTxQueueLength,
+};
+
+/** The container's interface. @throws CniError if there is none */
+export function requireLink(container: Netlink, { ifName, netns }: Attachment): Link {
+  const link = getLink(container, ifName);
+  if (link !== undefined) return link;
+  throw new CniError(CODE.INTERNAL, `Container interface "${ifName}" not found in "${netns}"`);
+}
+
+/** The values that an interface has; promiscuous by its own flag, not because something listens at it. */
+export const attributesOf = (link: Link): LinkAttributes => ({
+  mac: link.mac,
+  promisc: (link.flags & IFF.PROMISC) !== 0,
+  mtu: link.mtuBytes,
+  allmulti: (link.flags & IFF.ALLMULTI) !== 0,
+  txQLen: link.txQueueLength,
+});
+
+/** Names of the attributes that have a value in `wanted` and another one in `current`. */
+export const differing = (wanted: LinkAttributes, current: LinkAttributes): Name[] =>
+  ATTRIBUTES.filter((name) => wanted[name] !== undefined && wanted[name] !== current[name]);
+
+/** The attributes of `values` that have a value in `wanted` too. */
+export const attributesIn = (values: LinkAttributes, wanted: LinkAttributes): LinkAttributes =>
+  Object.fromEntries(
+    ATTRIBUTES.filter((name) => wanted[name] !== undefined).map((name) => [name, values[name]]),
+  );
+
+/** Sets what differs; those on the link learn of a new hardware address. `netns` is the interface's. @throws NetlinkError */
+export function setAttributes(
+  rtnl: Netlink,
+  netns: Netns,
+  link: Link,
+  wanted: LinkAttributes,
+): void {
+  const names = differing(wanted, attributesOf(link));
+  const set = () => {
+    for (const name of names) setAttribute(rtnl, link, wanted, name);
+  };
+  if (names.includes('mac')) announcing(netns, link, set);
+  else set();
+}
+
+/** Sets back what differs, every one whatever becomes of the others; an interface that is gone meanwhile is accepted. @throws AggregateError */
+export function restoreAttributes(rtnl: Netlink, link: Link, former: LinkAttributes): void {
+  const names = differing(former, attributesOf(link));
+  cleanUp(
+    ...RESTORE_ORDER.filter((name) => names.includes(name)).map(
+      (name) => () => absentAsUndefined(() => setAttribute(rtnl, link, former, name)),
+    ),
+  );
+}
+
+function setAttribute<N extends Name>(
+  rtnl: Netlink,
+  link: Link,
+  values: Pick<LinkAttributes, N>,
+  name: N,
+): void {
+  const value = values[name];
+  if (value !== undefined) SETTERS[name](rtnl, link, value);
+}
+
+/**
+ * Lets the kernel announce a new hardware address (gratuitous ARP, unsolicited neighbour advertisements), as it does if these
+ * are on: the plugin that made the interface may have told the host of the old one.
+ */
+function announcing(netns: Netns, { name }: Link, body: () => void): void {
+  const switches = [`net/ipv4/conf/${name}/arp_notify`, `net/ipv6/conf/${name}/ndisc_notify`];
+  const former = within(netns, () => switches.map((sysctl) => readSysctl(sysctl)));
+  const set = (values: readonly (string | undefined)[]) =>
+    within(netns, () => {
+      for (const [index, sysctl] of switches.entries()) {
+        const value = values[index];
+        // Without IPv6, or with /proc/sys read-only, the others have to find out by themselves.
+        if (value !== undefined) trySysctl(sysctl, value);
+      }
+    });
+  set(former.map((value) => value && '1'));
+  try {
+    body();
+  } finally {
+    set(former);
+  }
+}

@@ -1,0 +1,84 @@
+/** tuning: sets kernel parameters and attributes of a container's interface. Chained. CNI SPEC §2; example: conf/60-tuned.conflist. */
+import { openContainer } from '#lib/cni/attachment.ts';
+import { CniError, CODE, toCniError } from '#lib/cni/error.ts';
+import { type AttachmentCall, definePlugin } from '#lib/cni/plugin.ts';
+import { requirePrevResult } from '#lib/cni/prev-result.ts';
+import type { Result } from '#lib/cni/result.ts';
+import { SPEC_VERSIONS } from '#lib/cni/version.ts';
+import { openRtnl } from '#lib/net/rtnl.ts';
+import type { Netns } from '#lib/sys/netns.ts';
+import { readAllowList, requireAllowed } from './allow-list.ts';
+import { gcBackups, saveBackup } from './backup.ts';
+import { checkSettings } from './check.ts';
+import { dataDir, settings, TuningConfig } from './config.ts';
+import { differing, type LinkAttributes, requireLink, setAttributes } from './link-attributes.ts';
+import { restoreFromBackup } from './restore.ts';
+import { setSysctls } from './sysctl.ts';
+
+type TuningCall = AttachmentCall<TuningConfig>;
+
+const NO_PREV_RESULT = 'Required prevResult missing';
+
+export const tuning = definePlugin({
+  name: 'tuning',
+  versions: SPEC_VERSIONS,
+  config: TuningConfig,
+
+  add(call) {
+    const prevResult = requirePrevResult(call, NO_PREV_RESULT);
+    const { sysctls, wanted } = settings(call);
+    requireAllowed(sysctls.map(({ key }) => key));
+    using netns = openContainer(call.attachment);
+    using undo = new DisposableStack();
+    setSysctls(netns, sysctls, undo);
+    if (differing(wanted, {}).length > 0) tuneLink(call, netns, wanted, undo);
+    undo.move();
+    return withAttributes(prevResult, call, wanted);
+  },
+
+  check(call) {
+    requirePrevResult(call, NO_PREV_RESULT);
+    checkSettings(call);
+  },
+
+  del: ({ config, attachment }) => restoreFromBackup(dataDir(config), attachment),
+
+  gc: ({ config, network, valid }) => gcBackups(dataDir(config), network, valid),
+
+  status() {
+    try {
+      readAllowList();
+    } catch (error) {
+      const { message } = toCniError(error);
+      const reason = `Cannot tell which sysctls are allowed: ${message}`;
+      throw new CniError(CODE.PLUGIN_NOT_AVAILABLE, reason, '', { cause: error });
+    }
+  },
+});
+
+function tuneLink(
+  { attachment, config }: TuningCall,
+  netns: Netns,
+  wanted: LinkAttributes,
+  undo: DisposableStack,
+): void {
+  using rtnl = openRtnl(netns);
+  const link = requireLink(rtnl, attachment);
+  undo.defer(() => restoreFromBackup(dataDir(config), attachment));
+  saveBackup(dataDir(config), attachment, link, wanted);
+  setAttributes(rtnl, netns, link, wanted);
+}
+
+/** The result with the values that the container's interface has now. */
+const withAttributes = (
+  result: Result,
+  { attachment }: TuningCall,
+  { mac, mtu }: LinkAttributes,
+): Result => ({
+  ...result,
+  interfaces: result.interfaces.map((link) =>
+    link.name === attachment.ifName && link.sandbox
+      ? { ...link, mac: mac ?? link.mac, mtu: mtu ?? link.mtu }
+      : link,
+  ),
+});

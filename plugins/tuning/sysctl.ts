@@ -1,0 +1,68 @@
+/** Kernel parameters of the container's network namespace, by the keys that configurations have for them. */
+import { CniError, CODE, step } from '#lib/cni/error.ts';
+import { type Netns, within } from '#lib/sys/netns.ts';
+import { log } from '#lib/sys/process.ts';
+import { readSysctl, sameSysctlValue, writeSysctl } from '#lib/sys/sysctl.ts';
+
+/** A parameter and the value that it is to have. */
+export interface Sysctl {
+  /** As the configuration has it. */
+  readonly key: string;
+  /** Its path below /proc/sys. */
+  readonly name: string;
+  readonly value: string;
+}
+
+/**
+ * The path of a parameter below /proc/sys: dots are slashes, then the first IFNAME is the interface, whose name may hold dots.
+ * @throws CniError if it is not below /proc/sys/net
+ */
+export function sysctlName(key: string, ifName: string): string {
+  const name = key
+    .replaceAll('.', '/')
+    .replace(/^\//, '')
+    .replace('IFNAME', () => ifName);
+  const parts = name.split('/');
+  const isPath = parts.every((part) => !['', '.', '..'].includes(part) && !part.includes('\0'));
+  if (isPath && parts.length > 1 && parts[0] === 'net') return name;
+  throw new CniError(
+    CODE.INVALID_CONFIG,
+    `invalid net sysctl key: ${JSON.stringify(key)}`,
+    'a key is the path of a parameter below /proc/sys/net, such as "net.core.somaxconn"',
+  );
+}
+
+/** Sets parameters in a namespace; undone, they get the values that they had. @throws CniError that names key and value */
+export function setSysctls(netns: Netns, sysctls: readonly Sysctl[], undo: DisposableStack): void {
+  if (sysctls.length === 0) return;
+  within(netns, () => {
+    for (const sysctl of sysctls) setSysctl(netns, sysctl, undo);
+  });
+}
+
+function setSysctl(netns: Netns, { key, name, value }: Sysctl, undo: DisposableStack): void {
+  const former = step(`Cannot set sysctl "${key}" to "${value}"`, () => writeSysctl(name, value));
+  // One that can only be written is an order rather than a value: there is nothing to go back to.
+  if (former === undefined) return;
+  undo.defer(() => {
+    within(netns, () => void writeSysctl(name, former));
+  });
+  const current = readSysctl(name);
+  if (current === undefined || sameSysctlValue(current, value)) return;
+  log(`tuning: sysctl "${key}" was set to "${value}", and the kernel has made "${current}" of it`);
+}
+
+/** A parameter that has not the value that it is to have. */
+export interface Difference extends Sysctl {
+  /** Undefined: there is no such parameter. */
+  readonly current: string | undefined;
+}
+
+/** The parameters in a namespace that have not the values asked for. @throws SysError if one can't be read */
+export function differentSysctls(netns: Netns, sysctls: readonly Sysctl[]): Difference[] {
+  return within(netns, () =>
+    sysctls
+      .map((sysctl) => ({ ...sysctl, current: readSysctl(sysctl.name) }))
+      .filter(({ current, value }) => current === undefined || !sameSysctlValue(current, value)),
+  );
+}
