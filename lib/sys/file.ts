@@ -182,9 +182,16 @@ export function setModified(path: string, seconds: number): void {
   sys(() => fs.utimesSync(path, seconds, seconds));
 }
 
-/** Overwrites a file of the kernel's (/proc, /sys) in one write. @throws SysError */
+/** Overwrites a file of the kernel's (/proc, /sys) in one write. Some can't be read, not even by root. @throws SysError */
 export function writeKernelFile(path: string, content: string): void {
-  sys(() => fs.writeFileSync(path, content, { flag: 'r+' }));
+  sys(() => {
+    const fd = fs.openSync(path, fs.constants.O_WRONLY);
+    try {
+      fs.writeSync(fd, content);
+    } finally {
+      fs.closeSync(fd);
+    }
+  }, path);
 }
 
 /** Whether a path is a folder. @throws SysError */

@@ -1,5 +1,6 @@
 /** Kernel parameters of the container's network namespace, by the keys that configurations have for them. */
 import { CniError, CODE, step } from '#lib/cni/error.ts';
+import { isSysError } from '#lib/sys/error.ts';
 import { type Netns, within } from '#lib/sys/netns.ts';
 import { log } from '#lib/sys/process.ts';
 import { readSysctl, sameSysctlValue, writeSysctl } from '#lib/sys/sysctl.ts';
@@ -58,11 +59,18 @@ export interface Difference extends Sysctl {
   readonly current: string | undefined;
 }
 
-/** The parameters in a namespace that have not the values asked for. @throws SysError if one can't be read */
+/** The parameters in a namespace that have not the values asked for; those that can't be read are passed over. @throws SysError */
 export function differentSysctls(netns: Netns, sysctls: readonly Sysctl[]): Difference[] {
-  return within(netns, () =>
-    sysctls
-      .map((sysctl) => ({ ...sysctl, current: readSysctl(sysctl.name) }))
-      .filter(({ current, value }) => current === undefined || !sameSysctlValue(current, value)),
-  );
+  return within(netns, () => sysctls.flatMap(differenceOf));
+}
+
+function differenceOf(sysctl: Sysctl): Difference[] {
+  try {
+    const current = readSysctl(sysctl.name);
+    const isSame = current !== undefined && sameSysctlValue(current, sysctl.value);
+    return isSame ? [] : [{ ...sysctl, current }];
+  } catch (error) {
+    if (isSysError(error, 'EACCES')) return [];
+    throw error;
+  }
 }
