@@ -48,6 +48,9 @@ test('listConnections() leaves out other protocols and families, which old kerne
   t.deepEqual(listConnections(listed().netlink, 6, 17), []);
 });
 
+/** The first tuple of a message. */
+const tuple = (body: Uint8Array = Buffer.alloc(4)) => tree(body.subarray(4), TUPLES)['1'];
+
 test('deleteConnection() names the flow as `conntrack -D` does', (t) => {
   const { netlink, requests } = listed();
   const [flow] = listConnections(netlink, 4, 17);
@@ -68,6 +71,5 @@ test('deleteConnection() names the flow as `conntrack -D` does', (t) => {
   t.is(ours?.type, theirs?.type);
   t.is(ours?.flags, theirs?.flags);
   t.deepEqual(ours?.body.subarray(0, 4), theirs?.body.subarray(0, 4));
-  const tuple = (body: Uint8Array = Buffer.alloc(4)) => tree(body.subarray(4), TUPLES)['1'];
   t.deepEqual(tuple(ours?.body), tuple(theirs?.body));
 });
