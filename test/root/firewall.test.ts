@@ -244,6 +244,7 @@ test('a pod of IPv4 alone needs no ip6tables', async (t) => {
   for (const name of ['iptables', 'iptables-save', 'iptables-restore']) {
     await node.run('ln', ['-s', `/usr/sbin/${name}`, `${folder}/${name}`]);
   }
+  await node.run('ln', ['-s', '/usr/bin/nsenter', `${folder}/nsenter`]);
   const env = { PATH: folder };
   for (const command of ['ADD', 'CHECK', 'DEL'])
     await node.succeed(t, command, { ...pod.call, env });
