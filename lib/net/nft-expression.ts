@@ -13,8 +13,6 @@ export const NFTA_CMP_DATA = 3;
 const NFT_REG_VERDICT = 0;
 /** The first general register, of 16 bytes. */
 export const NFT_REG_1 = 1;
-/** Registers of 4 bytes: the first four lie in NFT_REG_1. */
-export const NFT_REG32_00 = 8;
 const NFT_PAYLOAD_LINK_HEADER = 0;
 const NFT_PAYLOAD_NETWORK_HEADER = 1;
 const NFT_PAYLOAD_TRANSPORT_HEADER = 2;

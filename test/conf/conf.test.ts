@@ -7,6 +7,7 @@ import { isName } from '#lib/cni/environment.ts';
 import type { AnyPlugin, Call } from '#lib/cni/plugin.ts';
 import { parseWith } from '#lib/cni/schema.ts';
 import { isAtLeast, isSpecVersion, type SpecVersion } from '#lib/cni/version.ts';
+import { bandwidth } from '#plugins/bandwidth/main.ts';
 import { BridgeConfig } from '#plugins/bridge/config.ts';
 import { bridge } from '#plugins/bridge/main.ts';
 import type { FlannelConfig } from '#plugins/flannel/config.ts';
@@ -21,7 +22,7 @@ import { requireGateways } from '#plugins/ptp/wire.ts';
 import { staticAnswer } from '#plugins/static/config.ts';
 
 const CONF = join(import.meta.dirname, '..', '..', 'conf');
-const PLUGINS: Readonly<Record<string, AnyPlugin>> = { bridge, flannel, portmap, ptp };
+const PLUGINS: Readonly<Record<string, AnyPlugin>> = { bandwidth, bridge, flannel, portmap, ptp };
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -135,6 +136,19 @@ test('10-flannel.conflist is what kube-flannel deploys, without portmap', (t) =>
     type: 'flannel',
     delegate: { hairpinMode: true, isDefaultGateway: true },
   });
+});
+
+test('11 and 12 are 10-flannel.conflist with further plugins, which the runtime may ask for more', (t) => {
+  const [flannelOnly] = readList('10-flannel.conflist').plugins;
+  const portMappings = { type: 'portmap', capabilities: { portMappings: true } };
+  const limits = { type: 'bandwidth', capabilities: { bandwidth: true } };
+  const plugins = (name: string) => readList(name).plugins;
+  t.deepEqual(plugins('11-flannel-portmap.conflist'), [flannelOnly, portMappings]);
+  t.deepEqual(plugins('12-flannel-portmap-bandwidth.conflist'), [
+    flannelOnly,
+    portMappings,
+    limits,
+  ]);
 });
 
 /** network, subnet as the kernel masks it, MTU, whether flanneld masquerades: as the tutorials have it. */

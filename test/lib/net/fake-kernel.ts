@@ -53,19 +53,23 @@ export const done = (flags = 0): Omit<Message, 'sequence'> => ({
 /** Hexadecimal digits with blanks between fields, as bytes. */
 export const hex = (text: string): Buffer => Buffer.from(text.replaceAll(/\s+/g, ''), 'hex');
 
-/** Attributes in the order of their types, values in hexadecimal; those whose path is named are taken apart. */
+/** Attributes by their types, repeated ones as a list, values in hexadecimal; those whose path is named are taken apart. */
 export function tree(
   bytes: Uint8Array,
   nested: Readonly<Record<string, number>> = {},
   path = '',
 ): Record<string, unknown> {
-  const entries = Attributes.decode(bytes).list.map(({ type, value }) => {
+  const entries: Record<string, unknown[]> = {};
+  for (const { type, value } of Attributes.decode(bytes).list) {
     const place = `${path}${type}`;
     const header = nested[place];
     const shown = Buffer.from(value).toString('hex');
-    if (header === undefined) return [type, shown] as const;
-    const inner = tree(value.subarray(header), nested, `${place}.`);
-    return [type, header === 0 ? inner : { header: shown.slice(0, header * 2), ...inner }] as const;
-  });
-  return Object.fromEntries(entries);
+    const list = (entries[type] ??= []);
+    if (header === undefined) list.push(shown);
+    else {
+      const inner = tree(value.subarray(header), nested, `${place}.`);
+      list.push(header === 0 ? inner : { header: shown.slice(0, header * 2), ...inner });
+    }
+  }
+  return entries;
 }

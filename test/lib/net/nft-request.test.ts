@@ -2,8 +2,6 @@
 import test from 'ava';
 import { Address } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
-import { decodeMessages } from '#lib/net/message.ts';
-import type { Request } from '#lib/net/netlink.ts';
 import {
   loadAddress,
   lookupVerdict,
@@ -12,43 +10,21 @@ import {
   verdict,
 } from '#lib/net/nft-expression.ts';
 import { BATCH, nft } from '#lib/net/nft-message.ts';
-import { Nftables } from '#lib/net/nftables.ts';
-import { ack, fakeNetlink, hex, tree } from './fake-kernel.ts';
+import { BATCH_BEGIN, BATCH_END, nftMatches } from './captured.ts';
 
 const table = { family: 'ip', name: 't' } as const;
-
-/** nft sends a batch; acknowledgements it asks for in other ways. */
-const nftMatches = test.macro(
-  (t, request: Request, captured: string, nested: Readonly<Record<string, number>>) => {
-    const { netlink, requests } = fakeNetlink(({ type }) => (type < 0x100 ? [] : [ack()]));
-    new Nftables(netlink).commit([request]);
-    const theirs = decodeMessages(hex(captured));
-    t.is(requests.length, 3);
-    for (const index of [0, 2]) {
-      t.is(requests[index]?.type, theirs[index]?.type);
-      t.deepEqual(Buffer.from(requests[index]?.body ?? []), Buffer.from(theirs[index]?.body ?? []));
-    }
-    t.is(requests[1]?.type, theirs[1]?.type);
-    t.is((requests[1]?.flags ?? 0) & ~0x4, theirs[1]?.flags ?? -1);
-    const attributes = (body?: Uint8Array) => tree((body ?? Buffer.alloc(0)).subarray(4), nested);
-    t.deepEqual(attributes(requests[1]?.body), attributes(theirs[1]?.body));
-  },
-);
-
-const begin = '14000000 1000 0100 00000000 00000000 00 00 000a';
-const end = '14000000 1100 0100 02000000 00000000 00 00 000a';
 
 test(
   'nft add chain ip t post { type nat hook postrouting priority 100; }',
   nftMatches,
   nft.addChain(table, 'post', { type: 'nat', hook: 'postrouting', priority: 100 }),
-  `${begin}
+  `${BATCH_BEGIN}
    44000000 030a 0104 01000000 00000000 02 00 0000
      0600 0100 7400 0000
      0900 0300 706f737400 000000
      0800 0700 6e617400
      1400 0480 0800 0100 00000004 0800 0200 00000064
-   ${end}`,
+   ${BATCH_END}`,
   { '4': 0 },
 );
 
@@ -61,7 +37,7 @@ test(
     [...matchPrefix('daddr', Prefix.parse('10.1.0.9/32')), verdict({ code: 'return' })],
     'x',
   ),
-  `${begin}
+  `${BATCH_BEGIN}
    c4000000 060a 010c 01000000 00000000 02 00 0000
      0600 0100 7400 0000
      0900 0200 706f737400 000000
@@ -73,7 +49,7 @@ test(
        3000 0180 0e00 0100 696d6d65646961746500 0000 1c00 0280
          0800 0100 00000000 1000 0280 0c00 0280 0800 0100 fffffffb
      0800 0700 00027800
-   ${end}`,
+   ${BATCH_END}`,
   {},
 );
 
@@ -84,7 +60,7 @@ test(
     ...matchPrefix('daddr', Prefix.parse('10.1.16.0/20')),
     verdict({ code: 'return' }),
   ]),
-  `${begin}
+  `${BATCH_BEGIN}
    00010000 060a 010c 01000000 00000000 02 00 0000
      0600 0100 7400 0000
      0900 0200 706f737400 000000
@@ -98,7 +74,7 @@ test(
          0800 0100 00000001 0800 0200 00000000 0c00 0380 0800 0100 0a011000
        3000 0180 0e00 0100 696d6d65646961746500 0000 1c00 0280
          0800 0100 00000000 1000 0280 0c00 0280 0800 0100 fffffffb
-   ${end}`,
+   ${BATCH_END}`,
   {},
 );
 
@@ -107,7 +83,7 @@ test(
   nftMatches,
   // Without NFTA_LOOKUP_SET_ID, which nft adds: only sets without a name need it.
   nft.addRule(table, 'post', [loadAddress('saddr', 4), lookupVerdict('pods')]),
-  `${begin}
+  `${BATCH_BEGIN}
    90000000 060a 010c 01000000 00000000 02 00 0000
      0600 0100 7400 0000
      0900 0200 706f737400 000000
@@ -116,7 +92,7 @@ test(
          0800 0100 00000001 0800 0200 00000001 0800 0300 0000000c 0800 0400 00000004
        3000 0180 0b00 0100 6c6f6f6b757000 00 2000 0280
          0800 0200 00000001 0800 0300 00000000 0900 0100 706f647300 000000
-   ${end}`,
+   ${BATCH_END}`,
   {},
 );
 
@@ -124,12 +100,12 @@ test(
   'nft add rule ip t post masquerade',
   nftMatches,
   nft.addRule(table, 'post', [masquerade()]),
-  `${begin}
+  `${BATCH_BEGIN}
    40000000 060a 010c 01000000 00000000 02 00 0000
      0600 0100 7400 0000
      0900 0200 706f737400 000000
      1800 0480 1400 0180 0900 0100 6d61737100 000000 0400 0280
-   ${end}`,
+   ${BATCH_END}`,
   {},
 );
 
@@ -141,7 +117,7 @@ test(
     value: { code: 'goto', chain: 'c' },
     comment: 'x',
   }),
-  `${begin}
+  `${BATCH_BEGIN}
    5c000000 0c0a 0106 01000000 00000000 02 00 0000
      0600 0100 7400 0000
      0900 0200 706f647300 000000
@@ -149,7 +125,7 @@ test(
        0c00 0180 0800 0100 0a010002
        1800 0280 1400 0280 0800 0100 fffffffc 0600 0200 6300 0000
        0800 0600 00027800
-   ${end}`,
+   ${BATCH_END}`,
   {},
 );
 
