@@ -15,7 +15,7 @@ import {
 } from './forward-chain.ts';
 import { type Isolation, isolationLines, missingIsolation, releaseLines } from './isolation.ts';
 import { parseTable, type Table } from './rule.ts';
-import { isSameOwner, listHoldings, lockChains } from './store.ts';
+import { deleteHolding, listOthers, lockChains } from './store.ts';
 
 /** How often a change is tried that fails because somebody else changes the same chains: the reference plugin, for one. */
 const RACE_LIMIT = 5;
@@ -46,24 +46,23 @@ export function admit(config: FirewallConfig, holding: Holding): void {
 }
 
 /**
- * Takes out the rules of attachments, and what is shared with the last: chains that no file and no rule speaks for.
- * Rules of an address that another attachment has by now stay. @throws CniError with what iptables said; LockTimeout
+ * Takes out the rules of attachments, and what is shared with the last: chains that no file and no rule speaks for; then their
+ * files. Rules of an address that another attachment has by now stay. @throws CniError with what iptables said; LockTimeout
  */
 export function dismiss(dataDir: string, leaving: readonly Holding[]): void {
   const families = FAMILIES.filter(
     (family) =>
       leaving.some(({ addresses }) => ofFamily(addresses, family).length > 0) && hasRules(family),
   );
-  if (families.length === 0) return;
-  using _lock = lockChains(dataDir);
-  const staying = listHoldings(dataDir).filter(
-    (holding) => !leaving.some((other) => isSameOwner(holding, other)),
-  );
+  // The files go under the lock, too: of two that leave at once, the second must see that it is the last.
+  using _lock = families.length === 0 ? undefined : lockChains(dataDir);
+  const staying = families.length === 0 ? [] : listOthers(dataDir, leaving);
   for (const family of families) {
     change(family, (table) =>
       dismissalLines(table, scope(leaving, family), scope(staying, family)),
     );
   }
+  for (const holding of leaving) deleteHolding(dataDir, holding);
 }
 
 /** What matters of attachments to the rules of one family. */

@@ -2,7 +2,7 @@
 import { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { isValid } from '#lib/cni/config.ts';
-import { cleanUp, CniError, CODE } from '#lib/cni/error.ts';
+import { CniError, CODE } from '#lib/cni/error.ts';
 import { type AttachmentCall, definePlugin } from '#lib/cni/plugin.ts';
 import { requirePrevResult } from '#lib/cni/prev-result.ts';
 import type { Result } from '#lib/cni/result.ts';
@@ -16,7 +16,7 @@ import { admit, checkRules, dismiss } from './iptables.ts';
 import type { Isolation } from './isolation.ts';
 import {
   deleteHolding,
-  isSameOwner,
+  listOthers,
   listHoldings,
   loadHolding,
   saveHolding,
@@ -158,20 +158,15 @@ function toldHoldings({
 /** Ends what attachments have; their files go when everything else is gone. */
 function release({ dataDir }: FirewallConfig, leaving: readonly Holding[]): void {
   if (leaving.length === 0) return;
-  cleanUp(
-    () => removeSources(dataDir, leaving),
-    () => dismiss(dataDir, leaving),
-  );
-  for (const holding of leaving) deleteHolding(dataDir, holding);
+  removeSources(dataDir, leaving);
+  dismiss(dataDir, leaving);
 }
 
 /** firewalld forgets its sources when it ends: then there is nothing to remove. */
 function removeSources(dataDir: string, leaving: readonly Holding[]): void {
   const sources = leaving.filter(({ backend }) => backend === 'firewalld');
   if (sources.length === 0 || !firewalld.isFirewalldRunning()) return;
-  const staying = listHoldings(dataDir).filter(
-    (other) => !sources.some((own) => isSameOwner(own, other)),
-  );
+  const staying = listOthers(dataDir, sources);
   for (const { zone, addresses } of sources) {
     // An address that another pod has by now is that one's.
     const own = addresses.filter(

@@ -57,7 +57,7 @@ export function deleteHolding(dataDir: string, owner: Owner): void {
  * @throws SysError
  */
 export function takeAddresses(dataDir: string, taker: Holding): void {
-  for (const other of listHoldings(dataDir).filter((holding) => !isSameOwner(holding, taker))) {
+  for (const other of listOthers(dataDir, [taker])) {
     const rest = other.addresses.filter((own) => !taker.addresses.some((its) => its.equals(own)));
     if (rest.length === other.addresses.length) continue;
     if (rest.length === 0) deleteHolding(dataDir, other);
@@ -66,7 +66,11 @@ export function takeAddresses(dataDir: string, taker: Holding): void {
 }
 
 /** Whether two keys mean the same interface of the same container in the same network. */
-export const isSameOwner = (a: Owner, b: Owner): boolean => fileName(a) === fileName(b);
+const isSameOwner = (a: Owner, b: Owner): boolean => fileName(a) === fileName(b);
+
+/** What all attachments but these have. @throws SysError */
+export const listOthers = (dataDir: string, owners: readonly Owner[]): Holding[] =>
+  listHoldings(dataDir).filter((holding) => !owners.some((own) => isSameOwner(own, holding)));
 
 /** Keeps other calls away from the shared chains; `using` lets them go on. @throws LockTimeout, SysError */
 export function lockChains(dataDir: string): Disposable {

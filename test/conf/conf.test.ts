@@ -14,6 +14,8 @@ import type { FlannelConfig } from '#plugins/flannel/config.ts';
 import { delegateConfig } from '#plugins/flannel/delegate-config.ts';
 import { flannel } from '#plugins/flannel/main.ts';
 import { parseSubnetEnv } from '#plugins/flannel/subnet-env.ts';
+import type { FirewallConfig } from '#plugins/firewall/config.ts';
+import { firewall } from '#plugins/firewall/main.ts';
 import { portmap } from '#plugins/portmap/main.ts';
 import { HostLocalConfig, rangeSets } from '#plugins/host-local/config.ts';
 import type { PtpConfig } from '#plugins/ptp/config.ts';
@@ -22,7 +24,14 @@ import { requireGateways } from '#plugins/ptp/wire.ts';
 import { staticAnswer } from '#plugins/static/config.ts';
 
 const CONF = join(import.meta.dirname, '..', '..', 'conf');
-const PLUGINS: Readonly<Record<string, AnyPlugin>> = { bandwidth, bridge, flannel, portmap, ptp };
+const PLUGINS: Readonly<Record<string, AnyPlugin>> = {
+  bandwidth,
+  bridge,
+  firewall,
+  flannel,
+  portmap,
+  ptp,
+};
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -114,6 +123,15 @@ test('40-static-ptp.conflist gives one container an address of each family, with
   );
 });
 
+test('50-isolated.conflist keeps the pods of a bridge of its own apart', (t) => {
+  const { config } = bridgeOf('50-isolated.conflist');
+  t.true(config.isDefaultGateway);
+  const list = readList('50-isolated.conflist');
+  const [, chained = { type: '' }] = list.plugins;
+  t.is(chained.type, 'firewall');
+  t.is((parsePlugin(list, chained).config as FirewallConfig).ingressPolicy, 'isolated');
+});
+
 /** One network with and without further plugins. */
 const isFlannel = (name: string): boolean => name.includes('flannel');
 
@@ -123,7 +141,7 @@ test('the lists share neither a bridge nor a network name, but for those of flan
   const others = namesIn('', '.conflist').filter((name) => !isFlannel(name));
   const lists = ['10-flannel.conflist', ...others].map(readList);
   t.is(new Set(lists.map(({ name }) => name)).size, lists.length);
-  const names = ['20-bridge.conflist', '30-dual-stack.conflist'];
+  const names = ['20-bridge.conflist', '30-dual-stack.conflist', '50-isolated.conflist'];
   const bridges = names.map((name) => bridgeOf(name).config.bridge);
   t.is(new Set(['cni0', ...bridges]).size, names.length + 1);
 });
