@@ -13,6 +13,9 @@ const SOCKET = '/run/dbus/system_bus_socket';
 const ANSWER_LIMIT_SECONDS = 20;
 const CHILD_LIMIT_MS = 30_000;
 
+/** Nobody listens at the bus's socket. */
+const NO_BUS = 'no bus';
+
 /** What a method answered: its one value, or firewalld's code for why not. */
 type Answer =
   | { readonly value: unknown; readonly code?: undefined }
@@ -28,6 +31,8 @@ export function isFirewalldRunning(): boolean {
     SERVICE,
   ]);
   if (answer.code === undefined) return answer.value === true;
+  // firewalld can't do without a bus either: what is there is what one left.
+  if (answer.code === NO_BUS) return false;
   throw failed('ask whether firewalld runs', answer);
 }
 
@@ -107,6 +112,7 @@ function call(service: string, path: string, method: readonly string[]): Answer 
   ]);
   if (exitCode !== 0) {
     const words = stderr.trim() || ending;
+    if (/^Failed to connect to bus/m.test(words)) return { code: NO_BUS, words };
     return { code: /^Call failed: ([A-Z_]+)(?::|$)/m.exec(words)?.[1] ?? 'busctl', words };
   }
   const answer = JSON.parse(stdout || '{}') as { data?: readonly unknown[] };

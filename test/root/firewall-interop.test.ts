@@ -4,7 +4,7 @@ import { REFERENCE_BIN, TestNode } from '#test/node.ts';
 import { addOutside } from '#test/outside.ts';
 import { sourceSeen } from '#test/traffic.ts';
 import { addFirewallPod, filterRules } from './firewall-pods.ts';
-import { bareConfig } from './pods.ts';
+import { bareConfig, type Pod } from './pods.ts';
 
 const REFERENCE = `${REFERENCE_BIN}/firewall`;
 
@@ -65,6 +65,28 @@ for (const [adds, deletes] of [
     if (adds === REFERENCE) t.notRegex((await filterRules(node)).join('\n'), /CNI-/);
   });
 }
+
+test('ADDs succeed while the reference plugin makes the same chains, and all of it goes', async (t) => {
+  await using node = await TestNode.create();
+  const pods: Pod[] = [];
+  for (const id of ['a', 'b', 'c', 'd', 'e', 'f']) {
+    const keys = { ingressPolicy: 'same-bridge', backend: 'iptables' };
+    pods.push(await addFirewallPod(t, node, id, keys));
+  }
+  await Promise.all(
+    pods.map((pod, index) =>
+      index % 2 === 0
+        ? node.succeed(t, 'ADD', pod.call)
+        : // It may fail when the chains come into being between its look and its making them.
+          node.call('ADD', { ...pod.call, plugin: REFERENCE }),
+    ),
+  );
+  for (const [index, { call }] of pods.entries()) {
+    if (index % 2 === 0) await node.succeed(t, 'CHECK', call);
+  }
+  await Promise.all(pods.map(({ call }) => node.succeed(t, 'DEL', call)));
+  t.notRegex((await filterRules(node)).join('\n'), /CNI-/);
+});
 
 test('an address that came back to a pod of ours is not held by a file that the reference left', async (t) => {
   await using node = await TestNode.create();

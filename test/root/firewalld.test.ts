@@ -1,4 +1,5 @@
 /** firewall beside Debian's firewalld: pods become sources of a zone. */
+import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { TestBus } from '#test/firewalld.ts';
 import { TestNode } from '#test/node.ts';
@@ -109,5 +110,19 @@ test('DEL succeeds when firewalld has ended in between', async (t) => {
   await node.succeed(t, 'ADD', { ...a.call, env: bus.env });
   await bus.stopFirewalld();
   await node.succeed(t, 'DEL', { ...late(a), env: bus.env });
+  t.deepEqual(node.files('firewall'), []);
+});
+
+test('a socket that a bus left behind is no bus', async (t) => {
+  await using node = await TestNode.create();
+  const env = { DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${node.writeFile('bus', '')}` };
+  const a = await addFirewallPod(t, node, 'a');
+  await node.succeed(t, 'ADD', { ...a.call, env });
+  t.regex((await filterRules(node)).join('\n'), /-A CNI-FORWARD -s 10\.1\.0\.2\/32 -j ACCEPT/);
+  const [name = ''] = node.files('firewall');
+  const file = node.path('firewall', name);
+  const text = readFileSync(file, 'utf8');
+  node.writeFile(`firewall/${name}`, text.replace('"iptables"', '"firewalld"'));
+  await node.succeed(t, 'DEL', { ...late(a), env });
   t.deepEqual(node.files('firewall'), []);
 });
