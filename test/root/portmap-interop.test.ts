@@ -164,7 +164,7 @@ test('nftables: neither ADD nor DEL starts a process', async (t) => {
     await node.run('sh', ['-c', call]);
     const lines = readFileSync(trace, 'utf8').split('\n');
     t.is(lines.filter((line) => line.includes('execve(')).length, 1);
-    const clones = lines.filter((line) => /clone|fork/.test(line));
+    const clones = lines.filter((line) => /\b(clone3?|v?fork)\(/.test(line));
     t.true(
       clones.every((line) => line.includes('CLONE_THREAD')),
       clones.join('\n'),
