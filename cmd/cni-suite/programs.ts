@@ -6,6 +6,7 @@ import { cnitool } from '#cmd/cnitool/main.ts';
 import type { AnyPlugin, Builtins } from '#lib/cni/plugin.ts';
 import { bandwidth } from '#plugins/bandwidth/main.ts';
 import { bridge } from '#plugins/bridge/main.ts';
+import { firewall } from '#plugins/firewall/main.ts';
 import { flannel } from '#plugins/flannel/main.ts';
 import { hostLocal } from '#plugins/host-local/main.ts';
 import { loopback } from '#plugins/loopback/main.ts';
@@ -24,6 +25,7 @@ const PLUGINS: ReadonlyMap<string, () => AnyPlugin> = new Map<string, () => AnyP
   ['static', () => staticIpam],
   ['portmap', () => portmap],
   ['bandwidth', () => bandwidth],
+  ['firewall', () => firewall],
   ['tuning', () => tuning],
 ]);
 

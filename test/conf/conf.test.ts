@@ -14,6 +14,8 @@ import type { FlannelConfig } from '#plugins/flannel/config.ts';
 import { delegateConfig } from '#plugins/flannel/delegate-config.ts';
 import { flannel } from '#plugins/flannel/main.ts';
 import { parseSubnetEnv } from '#plugins/flannel/subnet-env.ts';
+import type { FirewallConfig } from '#plugins/firewall/config.ts';
+import { firewall } from '#plugins/firewall/main.ts';
 import { portmap } from '#plugins/portmap/main.ts';
 import { HostLocalConfig, rangeSets } from '#plugins/host-local/config.ts';
 import type { PtpConfig } from '#plugins/ptp/config.ts';
@@ -27,6 +29,7 @@ const CONF = join(import.meta.dirname, '..', '..', 'conf');
 const PLUGINS: Readonly<Record<string, AnyPlugin>> = {
   bandwidth,
   bridge,
+  firewall,
   flannel,
   portmap,
   ptp,
@@ -123,6 +126,15 @@ test('40-static-ptp.conflist gives one container an address of each family, with
   );
 });
 
+test('50-isolated.conflist keeps the pods of a bridge of its own apart', (t) => {
+  const { config } = bridgeOf('50-isolated.conflist');
+  t.true(config.isDefaultGateway);
+  const list = readList('50-isolated.conflist');
+  const [, chained = { type: '' }] = list.plugins;
+  t.is(chained.type, 'firewall');
+  t.is((parsePlugin(list, chained).config as FirewallConfig).ingressPolicy, 'isolated');
+});
+
 test('60-tuned.conflist sets parameters of the container and of its interface', (t) => {
   const list = readList('60-tuned.conflist');
   const [, plugin = { type: '' }] = list.plugins;
@@ -154,7 +166,9 @@ test('the lists share neither a bridge nor a network name, but for those of flan
   const others = namesIn('', '.conflist').filter((name) => !isFlannel(name));
   const lists = ['10-flannel.conflist', ...others].map(readList);
   t.is(new Set(lists.map(({ name }) => name)).size, lists.length);
-  const names = ['20-bridge.conflist', '30-dual-stack.conflist', '60-tuned.conflist'];
+  const names = ['20-bridge', '30-dual-stack', '50-isolated', '60-tuned'].map(
+    (name) => `${name}.conflist`,
+  );
   const bridges = names.map((name) => bridgeOf(name).config.bridge);
   t.is(new Set(['cni0', ...bridges]).size, names.length + 1);
 });

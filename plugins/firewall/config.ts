@@ -1,0 +1,76 @@
+/** The keys that firewall reads, and what it keeps of an attachment from ADD to DEL. */
+import * as z from 'zod/mini';
+import { object, optional, prefix, textAs } from '#lib/cni/schema.ts';
+
+/** What lets the pods' traffic through. */
+export type Backend = 'iptables' | 'firewalld';
+
+/** The policies that keep traffic away from pods. */
+export type IsolatingPolicy = 'same-bridge' | 'isolated';
+
+/** iptables takes names of 28 characters; the others would change the meaning of the line that the name is in. */
+const CHAIN_NAME = /^[^\s"'\\!-][^\s"'\\]{0,27}$/;
+
+const backend = textAs((text): Backend | undefined => {
+  if (text === '') return undefined;
+  if (text === 'iptables' || text === 'firewalld') return text;
+  throw new Error(`unrecognized backend "${text}": must be "iptables" or "firewalld"`);
+});
+
+const ingressPolicy = textAs((text): IsolatingPolicy | undefined => {
+  if (text === '' || text === 'open') return undefined;
+  if (text === 'same-bridge' || text === 'isolated') return text;
+  throw new Error(
+    `unknown ingress policy: "${text}" (must be "open", "same-bridge" or "isolated")`,
+  );
+});
+
+const chainName = textAs((text) => {
+  const name = text || 'CNI-ADMIN';
+  if (CHAIN_NAME.test(name)) return name;
+  throw new Error(`"${text}" is no chain name: at most 28 characters, no blanks, no quotes`);
+});
+
+/** A zone's name must not be taken for an option of the program that it is handed to. */
+const zoneName = textAs((text) => {
+  const name = text || 'trusted';
+  if (/^[^\s-]\S*$/.test(name)) return name;
+  throw new Error(`"${text}" is no zone's name`);
+});
+
+const folder = textAs((text) => {
+  const path = text || '/run/cni/firewall';
+  if (path.startsWith('/')) return path;
+  throw new Error(`must be an absolute path, not "${text}"`);
+});
+
+export const FirewallConfig = object({
+  /** "iptables" or "firewalld"; default: firewalld if it runs, else iptables. */
+  backend: z.optional(backend),
+  /** iptables: the chain for the administrator's own rules, which come before those of the pods. */
+  iptablesAdminChainName: optional(chainName, 'CNI-ADMIN'),
+  /** firewalld: the zone that the pods' addresses become sources of. */
+  firewalldZone: optional(zoneName, 'trusted'),
+  /** Who may reach a pod: "open" (all), "same-bridge" (not the pods of other such bridges), "isolated" (no other pod). */
+  ingressPolicy: z.optional(ingressPolicy),
+  /** The folder of the files that remember what each pod has. */
+  dataDir: optional(folder, '/run/cni/firewall'),
+});
+export type FirewallConfig = z.infer<typeof FirewallConfig>;
+
+/** What an attachment has, as its file tells: our own, in our own words. */
+export const Holding = z.object({
+  network: z.string(),
+  containerID: z.string(),
+  ifName: z.string(),
+  backend: z.enum(['iptables', 'firewalld']),
+  /** firewalld's zone. */
+  zone: z.string(),
+  /** Of length 32 and 128. */
+  addresses: z.array(prefix),
+  /** The bridge whose pods are kept apart, and how. */
+  isolation: z.optional(
+    z.object({ bridge: z.string(), policy: z.enum(['same-bridge', 'isolated']) }),
+  ),
+});
+export type Holding = z.infer<typeof Holding>;

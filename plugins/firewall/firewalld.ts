@@ -1,0 +1,130 @@
+/** firewalld over the system bus, by systemd's busctl: pods' addresses as sources of a zone. */
+import type { Prefix } from '#lib/addr/prefix.ts';
+import { CniError, CODE } from '#lib/cni/error.ts';
+import { statIfAny } from '#lib/sys/file.ts';
+import { ChildError, environment, log, runChild } from '#lib/sys/process.ts';
+
+const SERVICE = 'org.fedoraproject.FirewallD1';
+
+/** Where the system bus is if DBUS_SYSTEM_BUS_ADDRESS does not say (D-Bus specification, "Well-known Message Bus Instances"). */
+const SOCKET = '/run/dbus/system_bus_socket';
+
+/** firewalld answers while it is reloading only when it is done. */
+const ANSWER_LIMIT_SECONDS = 20;
+const CHILD_LIMIT_MS = 30_000;
+
+/** Nobody listens at the bus's socket. */
+const NO_BUS = 'no bus';
+
+/** What a method answered: its one value, or firewalld's code for why not. */
+type Answer =
+  | { readonly value: unknown; readonly code?: undefined }
+  | { readonly code: string; readonly words: string };
+
+/** Whether firewalld runs. Without the socket of a bus nothing is started to ask. @throws CniError if the bus can't be asked */
+export function isFirewalldRunning(): boolean {
+  if (!hasBus()) return false;
+  const answer = call('org.freedesktop.DBus', '/org/freedesktop/DBus', [
+    'org.freedesktop.DBus',
+    'NameHasOwner',
+    's',
+    SERVICE,
+  ]);
+  if (answer.code === undefined) return answer.value === true;
+  // firewalld can't do without a bus either: what is there is what one left.
+  if (answer.code === NO_BUS) return false;
+  throw failed('ask whether firewalld runs', answer);
+}
+
+/** The same; a bus that can't be asked counts as none, as for the reference plugin, but the log says so. */
+export function seesFirewalld(): boolean {
+  try {
+    return isFirewalldRunning();
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    log(`firewall: ${error.message}; taken for not running`);
+    return false;
+  }
+}
+
+function hasBus(): boolean {
+  const address = environment()['DBUS_SYSTEM_BUS_ADDRESS'];
+  if (!address) return statIfAny(SOCKET) !== undefined;
+  const [, path] = /^unix:path=([^,;]+)$/.exec(address) ?? [];
+  return path === undefined || statIfAny(decodeURIComponent(path)) !== undefined;
+}
+
+/** Makes addresses sources of a zone; those that are already are accepted. @throws CniError with what firewalld said */
+export function addSources(zone: string, addresses: readonly Prefix[]): void {
+  for (const source of addresses) {
+    const answer = callZone('addSource', zone, source);
+    if (answer.code !== undefined && answer.code !== 'ZONE_ALREADY_SET') {
+      throw failed(`add source "${source}" to zone "${zone}"`, answer);
+    }
+  }
+}
+
+/** firewalld's words for: there is nothing to remove. */
+const ABSENT = new Set(['UNKNOWN_SOURCE', 'NOT_ENABLED', 'INVALID_ZONE']);
+
+/** Ends that; absence, of the zone too, is accepted. @throws CniError with what firewalld said */
+export function removeSources(zone: string, addresses: readonly Prefix[]): void {
+  for (const source of addresses) {
+    const answer = callZone('removeSource', zone, source);
+    // A source of another zone is somebody else's.
+    const isElsewhere = answer.code === 'ZONE_CONFLICT';
+    if (answer.code !== undefined && !isElsewhere && !ABSENT.has(answer.code)) {
+      throw failed(`remove source "${source}" from zone "${zone}"`, answer);
+    }
+  }
+}
+
+/** Those addresses that are no sources of a zone. @throws CniError with what firewalld said */
+export function missingSources(zone: string, addresses: readonly Prefix[]): Prefix[] {
+  return addresses.filter((source) => {
+    const answer = callZone('querySource', zone, source);
+    if (answer.code !== undefined) throw failed(`query zone "${zone}"`, answer);
+    return answer.value !== true;
+  });
+}
+
+const failed = (what: string, { code, words }: { code: string; words: string }): CniError =>
+  new CniError(CODE.IO_FAILURE, `Cannot ${what}: ${words}`, code);
+
+const callZone = (method: string, zone: string, source: Prefix): Answer =>
+  call(SERVICE, '/org/fedoraproject/FirewallD1', [
+    `${SERVICE}.zone`,
+    method,
+    'ss',
+    zone,
+    String(source),
+  ]);
+
+/** @throws CniError if busctl can't be run or did not understand */
+function call(service: string, path: string, method: readonly string[]): Answer {
+  const options = ['--system', `--timeout=${ANSWER_LIMIT_SECONDS}`, '--json=short'];
+  const { exitCode, stdout, stderr, ending } = runBusctl([
+    ...options,
+    'call',
+    service,
+    path,
+    ...method,
+  ]);
+  if (exitCode !== 0) {
+    const words = stderr.trim() || ending;
+    if (/^Failed to connect to bus/m.test(words)) return { code: NO_BUS, words };
+    return { code: /^Call failed: ([A-Z_]+)(?::|$)/m.exec(words)?.[1] ?? 'busctl', words };
+  }
+  const answer = JSON.parse(stdout || '{}') as { data?: readonly unknown[] };
+  return { value: answer.data?.[0] };
+}
+
+function runBusctl(args: readonly string[]) {
+  try {
+    return runChild('busctl', args, { timeoutMs: CHILD_LIMIT_MS });
+  } catch (error) {
+    if (!(error instanceof ChildError)) throw error;
+    const code = error.code === 'timeout' ? CODE.TRY_AGAIN_LATER : CODE.IO_FAILURE;
+    throw new CniError(code, error.message, 'it is part of systemd', { cause: error });
+  }
+}

@@ -1,0 +1,101 @@
+/** CNI-FORWARD: what lets pods' traffic through a FORWARD chain that drops. The reference plugin's rules, as lines. Pure. */
+import type { Prefix } from '#lib/addr/prefix.ts';
+import {
+  chainLines,
+  comment,
+  dissolution,
+  hasRule,
+  removal,
+  type Rule,
+  rulesOf,
+  type Table,
+} from './rule.ts';
+
+/** The kernel's chain that all forwarded packets pass. */
+export const FORWARD = 'FORWARD';
+
+/** The chain of the pods' rules. */
+export const PODS = 'CNI-FORWARD';
+
+/** The chain that keeps bridges apart; its jump has to come before that of PODS, which accepts. */
+export const STAGE_1 = 'CNI-ISOLATION-STAGE-1';
+
+const ENTRY_COMMENT = comment('CNI firewall plugin rules');
+const ADMIN_COMMENT = comment('CNI firewall plugin admin overrides');
+
+/** Answers to the pod, and whatever it sends. */
+const podSpecs = (pod: Prefix): string[] => [
+  `-d ${pod} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
+  `-s ${pod} -j ACCEPT`,
+];
+
+const isPodRule = ({ spec }: Rule): boolean =>
+  /^(-s \S+ -j ACCEPT|-d \S+ -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT)$/.test(spec);
+
+const isAdminJump = ({ line }: Rule): boolean => line.includes(ADMIN_COMMENT);
+
+/** The lines that let pods' traffic through: of chains and rules what is missing. */
+export function admissionLines(
+  table: Table,
+  pods: readonly Prefix[],
+  adminChain: string,
+): string[] {
+  const lines = chainLines(table, PODS, adminChain);
+  if (!hasRule(table, FORWARD, `-j ${PODS}`)) {
+    lines.push(`-I ${FORWARD} ${entryPlace(table)} ${ENTRY_COMMENT} -j ${PODS}`);
+  }
+  if (!hasRule(table, PODS, `-j ${adminChain}`)) {
+    lines.push(`-I ${PODS} ${ADMIN_COMMENT} -j ${adminChain}`);
+  }
+  const specs = pods.flatMap(podSpecs).filter((spec) => !hasRule(table, PODS, spec));
+  return [...lines, ...specs.map((spec) => `-A ${PODS} ${spec}`)];
+}
+
+/** The first place that does not let pods through before it is looked who keeps them apart. */
+const entryPlace = (table: Table): number =>
+  rulesOf(table, FORWARD).findLastIndex(({ target }) => target === STAGE_1) + 2;
+
+/** What pods lack, in words. */
+export function missingAdmission(
+  table: Table,
+  pods: readonly Prefix[],
+  adminChain: string,
+): string[] {
+  const shared = [
+    [FORWARD, `-j ${PODS}`],
+    [PODS, `-j ${adminChain}`],
+  ] as const;
+  return [...shared, ...pods.flatMap(podSpecs).map((spec) => [PODS, spec] as const)]
+    .filter(([chain, spec]) => !hasRule(table, chain, spec))
+    .map(([chain, spec]) => `${chain} ${spec}`);
+}
+
+/**
+ * The lines that take pods' rules out. With `isLast`, when nobody else's rule is left, the chain goes too, and the administrator's if
+ * it is empty.
+ */
+export function departureLines(table: Table, pods: readonly Prefix[], isLast: boolean): string[] {
+  const specs = new Set(pods.flatMap(podSpecs));
+  const isGone = ({ spec }: Rule) => specs.has(spec);
+  const rules = rulesOf(table, PODS);
+  const lines = removal(rules.filter(isGone));
+  const rest = rules.filter((rule) => !isGone(rule));
+  if (!isLast || !rest.every(isAdminJump)) return lines;
+  const end = dissolution(table, FORWARD, [PODS]);
+  if (end.length === 0) return lines;
+  const admins = new Set(rest.map(({ target }) => target));
+  return [...lines, ...end, ...[...admins].flatMap((chain) => emptyChainEnd(table, chain))];
+}
+
+function emptyChainEnd(table: Table, chain: string): string[] {
+  const isUsed = table.rules.some(
+    (rule) => rule.chain === chain || (rule.target === chain && rule.chain !== PODS),
+  );
+  return isUsed || !table.chains.has(chain) ? [] : [`-X ${chain}`];
+}
+
+/** Whether there is a pod's rule for an address that is none of these: another suite or folder made it. */
+export function hasStrangers(table: Table, known: readonly Prefix[]): boolean {
+  const specs = new Set(known.flatMap(podSpecs));
+  return rulesOf(table, PODS).some((rule) => isPodRule(rule) && !specs.has(rule.spec));
+}

@@ -1,0 +1,140 @@
+/** The rules in the kernel: one iptables-save and one iptables-restore a family, of the families that a pod has alone. */
+import type { Family } from '#lib/addr/address.ts';
+import type { Prefix } from '#lib/addr/prefix.ts';
+import { CniError, CODE } from '#lib/cni/error.ts';
+import { openNftablesIfAny } from '#lib/netfilter/backend.ts';
+import { changeTable, hasChain, readTable } from '#lib/netfilter/iptables.ts';
+import type { FirewallConfig, Holding } from './config.ts';
+import {
+  admissionLines,
+  departureLines,
+  hasStrangers,
+  missingAdmission,
+  PODS,
+  STAGE_1,
+} from './forward-chain.ts';
+import { type Isolation, isolationLines, missingIsolation, releaseLines } from './isolation.ts';
+import { parseTable, type Table } from './rule.ts';
+import { deleteHolding, listOthers, lockChains } from './store.ts';
+
+/** How often a change is tried that fails because somebody else changes the same chains: the reference plugin, for one. */
+const RACE_LIMIT = 5;
+
+const FAMILIES = [4, 6] as const satisfies readonly Family[];
+
+const ofFamily = (addresses: readonly Prefix[], family: Family): Prefix[] =>
+  addresses.filter((address) => address.family === family);
+
+/** Whether iptables has anything to do for an attachment. */
+const needsIptables = ({ backend, isolation }: Holding): boolean =>
+  backend === 'iptables' || isolation !== undefined;
+
+/** Makes the rules of an attachment, what is there already excepted. @throws CniError with what iptables said; LockTimeout */
+export function admit(config: FirewallConfig, holding: Holding): void {
+  if (!needsIptables(holding) || holding.addresses.length === 0) return;
+  using _lock = lockChains(config.dataDir);
+  for (const family of FAMILIES) {
+    const pods = ofFamily(holding.addresses, family);
+    if (pods.length === 0) continue;
+    change(family, (table) => [
+      ...(holding.backend === 'iptables'
+        ? admissionLines(table, pods, config.iptablesAdminChainName)
+        : []),
+      ...(holding.isolation === undefined ? [] : isolationLines(table, holding.isolation)),
+    ]);
+  }
+}
+
+/**
+ * Takes out the rules of attachments, and what is shared with the last: chains that no file and no rule speaks for; then their
+ * files. Rules of an address that another attachment has by now stay. @throws CniError with what iptables said; LockTimeout
+ */
+export function dismiss(dataDir: string, leaving: readonly Holding[]): void {
+  const families = FAMILIES.filter(
+    (family) =>
+      leaving.some(({ addresses }) => ofFamily(addresses, family).length > 0) && hasRules(family),
+  );
+  // The files go under the lock, too: of two that leave at once, the second must see that it is the last.
+  using _lock = families.length === 0 ? undefined : lockChains(dataDir);
+  const staying = families.length === 0 ? [] : listOthers(dataDir, leaving);
+  for (const family of families) {
+    change(family, (table) =>
+      dismissalLines(table, scope(leaving, family), scope(staying, family)),
+    );
+  }
+  for (const holding of leaving) deleteHolding(dataDir, holding);
+}
+
+/** What matters of attachments to the rules of one family. */
+interface Scope {
+  readonly pods: readonly Prefix[];
+  readonly isolations: readonly Isolation[];
+}
+
+function scope(holdings: readonly Holding[], family: Family): Scope {
+  const own = holdings.filter(({ addresses }) => ofFamily(addresses, family).length > 0);
+  const admitted = own.filter(({ backend }) => backend === 'iptables');
+  return {
+    pods: admitted.flatMap(({ addresses }) => ofFamily(addresses, family)),
+    isolations: own
+      .map(({ isolation }) => isolation)
+      .filter((isolation) => isolation !== undefined),
+  };
+}
+
+function dismissalLines(table: Table, leaving: Scope, staying: Scope): string[] {
+  const gone = leaving.pods.filter((pod) => !staying.pods.some((other) => other.equals(pod)));
+  // A pod that the reference plugin let in may be on any bridge.
+  const ended = hasStrangers(table, [...gone, ...staying.pods]) ? [] : leaving.isolations;
+  return [
+    ...departureLines(table, gone, staying.pods.length === 0),
+    ...releaseLines(table, ended, staying.isolations),
+  ];
+}
+
+/** Whether a family has any of the chains: asked of the kernel, without a program. @throws NetlinkError, SysError */
+function hasRules(family: Family): boolean {
+  using nftables = openNftablesIfAny();
+  return [PODS, STAGE_1].some((chain) => hasChain(nftables, family, { table: 'filter', chain }));
+}
+
+function change(family: Family, linesFor: (table: Table) => string[]): void {
+  let lines = linesFor(read(family));
+  for (let tries = 1; lines.length > 0; tries += 1) {
+    try {
+      changeTable(family, 'filter', lines);
+      return;
+    } catch (error) {
+      if (!(error instanceof CniError) || tries === RACE_LIMIT) throw error;
+      const next = linesFor(read(family));
+      // Nobody changed anything in between: it would fail again.
+      if (next.join('\n') === lines.join('\n')) throw error;
+      lines = next;
+    }
+  }
+}
+
+const read = (family: Family): Table => parseTable(readTable(family, 'filter'));
+
+/** CHECK: all rules of an attachment are there. @throws CniError that names those which are not */
+export function checkRules(config: FirewallConfig, holding: Holding): void {
+  if (!needsIptables(holding)) return;
+  for (const family of FAMILIES) {
+    const pods = ofFamily(holding.addresses, family);
+    if (pods.length === 0) continue;
+    const table = read(family);
+    const missing = [
+      ...(holding.backend === 'iptables'
+        ? missingAdmission(table, pods, config.iptablesAdminChainName)
+        : []),
+      ...(holding.isolation === undefined ? [] : missingIsolation(table, holding.isolation)),
+    ];
+    const [first] = missing;
+    if (first === undefined) continue;
+    throw new CniError(
+      CODE.INTERNAL,
+      `expected rule [${first}] not found`,
+      `missing in table filter of IPv${family}: ${missing.join('; ')}`,
+    );
+  }
+}

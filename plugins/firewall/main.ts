@@ -1,0 +1,195 @@
+/** firewall: lets a pod's traffic through the host's firewall, and keeps other pods away if asked to. Chained. CNI SPEC §2; example: conf/50-isolated.conflist. */
+import { Prefix } from '#lib/addr/prefix.ts';
+import type { Attachment } from '#lib/cni/attachment.ts';
+import { isValid } from '#lib/cni/config.ts';
+import { CniError, CODE } from '#lib/cni/error.ts';
+import { type AttachmentCall, definePlugin } from '#lib/cni/plugin.ts';
+import { requirePrevResult } from '#lib/cni/prev-result.ts';
+import type { Result } from '#lib/cni/result.ts';
+import { isAtLeast, SPEC_VERSIONS } from '#lib/cni/version.ts';
+import { hasIptables } from '#lib/netfilter/iptables.ts';
+import { log } from '#lib/sys/process.ts';
+import { readSysctl } from '#lib/sys/sysctl.ts';
+import { type Backend, FirewallConfig, type Holding } from './config.ts';
+import * as firewalld from './firewalld.ts';
+import { admit, checkRules, dismiss } from './iptables.ts';
+import type { Isolation } from './isolation.ts';
+import {
+  deleteHolding,
+  listOthers,
+  listHoldings,
+  loadHolding,
+  saveHolding,
+  takeAddresses,
+} from './store.ts';
+
+const NO_PREV_RESULT = 'missing prevResult from earlier plugin';
+
+/** A bridge's name that can stand in a rule: "+" at the end would mean all bridges whose names begin so. */
+const BRIDGE_NAME = /^[^\s"'\\/!-][^\s"'\\/]{0,14}(?<!\+)$/;
+
+export const firewall = definePlugin({
+  name: 'firewall',
+  versions: SPEC_VERSIONS.filter((version) => isAtLeast(version, '0.4.0')),
+  config: FirewallConfig,
+
+  add({ config, attachment, ...call }) {
+    const prevResult = requirePrevResult(call, NO_PREV_RESULT);
+    const { dataDir } = config;
+    const wanted = holdingOf(config, attachment, prevResult, chooseBackend(config));
+    const former = loadHolding(dataDir, attachment);
+    if (former !== undefined) release(config, [former]);
+    using undo = new DisposableStack();
+    undo.defer(() => release(config, [wanted]));
+    takeAddresses(dataDir, wanted);
+    saveHolding(dataDir, wanted);
+    if (wanted.backend === 'firewalld') firewalld.addSources(wanted.zone, wanted.addresses);
+    admit(config, wanted);
+    if (wanted.isolation?.policy === 'isolated') warnOfBridge();
+    undo.move();
+    return prevResult;
+  },
+
+  check({ config, attachment, ...call }) {
+    const prevResult = requirePrevResult(call, NO_PREV_RESULT);
+    const backend = loadHolding(config.dataDir, attachment)?.backend ?? chooseBackend(config);
+    const wanted = holdingOf(config, attachment, prevResult, backend);
+    if (backend === 'firewalld') checkSources(wanted);
+    checkRules(config, wanted);
+  },
+
+  del(call) {
+    const { config, attachment } = call;
+    const known = loadHolding(config.dataDir, attachment);
+    release(config, known === undefined ? toldHoldings(call) : [known]);
+    // One that nobody can read goes too.
+    deleteHolding(config.dataDir, attachment);
+  },
+
+  gc({ config, network, valid }) {
+    if (valid === undefined) return;
+    const dead = listHoldings(config.dataDir).filter(
+      (holding) => holding.network === network && !isValid(valid, holding),
+    );
+    release(config, dead);
+  },
+
+  status({ config: { backend, ingressPolicy } }) {
+    const runs = backend !== 'iptables' && firewalld.seesFirewalld();
+    if (backend === 'firewalld' && !runs) throw unavailable('firewalld does not run');
+    const needsIptables = !runs || ingressPolicy !== undefined;
+    if (needsIptables && !hasIptables()) throw unavailable('this host has no iptables');
+  },
+});
+
+const unavailable = (why: string): CniError =>
+  new CniError(CODE.PLUGIN_NOT_AVAILABLE, `Cannot open the firewall for pods: ${why}`);
+
+/** The backend that the network asks for, else firewalld where it runs. @throws CniError if the one asked for does not run */
+function chooseBackend({ backend }: FirewallConfig): Backend {
+  if (backend === undefined) return firewalld.seesFirewalld() ? 'firewalld' : 'iptables';
+  if (backend === 'firewalld' && !firewalld.isFirewalldRunning()) {
+    const details = 'start it, or leave out "backend": then iptables does the work';
+    throw new CniError(CODE.IO_FAILURE, 'firewalld does not run', details);
+  }
+  return backend;
+}
+
+function holdingOf(
+  config: FirewallConfig,
+  { network, containerID, ifName }: Attachment,
+  prevResult: Result,
+  backend: Backend,
+): Holding {
+  return {
+    network,
+    containerID,
+    ifName,
+    backend,
+    zone: config.firewalldZone,
+    addresses: addressesOf(prevResult),
+    isolation: isolationOf(config, prevResult),
+  };
+}
+
+/** Each address once, without its subnet. */
+function addressesOf({ ips }: Result): Prefix[] {
+  const hosts = ips.map(({ address }) => Prefix.host(address.address));
+  return [...new Map(hosts.map((host) => [String(host), host])).values()];
+}
+
+/** @throws CniError if it can't be told which bridge the pod is on */
+function isolationOf({ ingressPolicy }: FirewallConfig, prevResult: Result): Isolation | undefined {
+  if (ingressPolicy === undefined) return undefined;
+  const [first] = prevResult.interfaces;
+  if (first === undefined) {
+    throw new CniError(
+      CODE.INVALID_CONFIG,
+      `interface needs to be set for ingress policy "${ingressPolicy}", make sure to chain "firewall" plugin with "bridge"`,
+      'prevResult has no interfaces; the first one must be the bridge',
+    );
+  }
+  if (!BRIDGE_NAME.test(first.name)) {
+    throw new CniError(
+      CODE.INVALID_CONFIG,
+      `the first interface of prevResult, "${first.name}", can't be the bridge of ingress policy "${ingressPolicy}"`,
+    );
+  }
+  return { bridge: first.name, policy: ingressPolicy };
+}
+
+/** What the reference plugin may have made for the attachment, in either backend, as far as prevResult tells. */
+function toldHoldings({
+  config,
+  attachment,
+  prevResult,
+}: AttachmentCall<FirewallConfig>): Holding[] {
+  if (prevResult === undefined) return [];
+  const { ingressPolicy } = config;
+  const [first] = prevResult.interfaces;
+  const told = {
+    ...holdingOf({ ...config, ingressPolicy: undefined }, attachment, prevResult, 'iptables'),
+    isolation: ingressPolicy && first && { bridge: first.name, policy: ingressPolicy },
+  };
+  if (told.addresses.length === 0) return [];
+  return firewalld.seesFirewalld() ? [told, { ...told, backend: 'firewalld' }] : [told];
+}
+
+/** Ends what attachments have; their files go when everything else is gone. */
+function release({ dataDir }: FirewallConfig, leaving: readonly Holding[]): void {
+  if (leaving.length === 0) return;
+  removeSources(dataDir, leaving);
+  dismiss(dataDir, leaving);
+}
+
+/** firewalld forgets its sources when it ends: then there is nothing to remove. */
+function removeSources(dataDir: string, leaving: readonly Holding[]): void {
+  const sources = leaving.filter(({ backend }) => backend === 'firewalld');
+  if (sources.length === 0 || !firewalld.isFirewalldRunning()) return;
+  const staying = listOthers(dataDir, sources);
+  for (const { zone, addresses } of sources) {
+    // An address that another pod has by now is that one's.
+    const own = addresses.filter(
+      (address) => !staying.some((other) => other.addresses.some((its) => its.equals(address))),
+    );
+    firewalld.removeSources(zone, own);
+  }
+}
+
+function checkSources({ zone, addresses }: Holding): void {
+  const missing = firewalld.missingSources(zone, addresses);
+  if (missing.length === 0) return;
+  throw new CniError(
+    CODE.INTERNAL,
+    `${missing.join(', ')} is no source of firewalld's zone "${zone}"`,
+    'firewalld forgets pods when it is reloaded or started anew',
+  );
+}
+
+/** Frames between ports of one bridge pass iptables only if the kernel is told so: without it "isolated" is "same-bridge". */
+function warnOfBridge(): void {
+  if (readSysctl('net/bridge/bridge-nf-call-iptables') === '1') return;
+  log(
+    'firewall: net.bridge.bridge-nf-call-iptables is not 1: pods of one bridge reach each other in spite of "isolated"',
+  );
+}

@@ -1,0 +1,91 @@
+/**
+ * What attachments have, kept from ADD to DEL: <dataDir>/<containerID>:<ifName>:<network's digits>.json. The rules themselves
+ * have no owner, and all pods share chains: the last one to leave is the one whose file is the last.
+ */
+import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import { CniError } from '#lib/cni/error.ts';
+import { parseWith } from '#lib/cni/schema.ts';
+import { networkTag } from '#lib/netfilter/owner.ts';
+import {
+  deleteFile,
+  ensureFolder,
+  join,
+  listFolder,
+  readTextIfAny,
+  replaceFile,
+} from '#lib/sys/file.ts';
+import { lockFile } from '#lib/sys/lock.ts';
+import { Holding } from './config.ts';
+
+const FOLDER_MODE = 0o700;
+const FILE_MODE = 0o600;
+
+/** An attachment by its key alone. */
+type Owner = AttachmentKey & Pick<Attachment, 'network'>;
+
+const ENDING = '.json';
+
+/** A colon can be in neither a container ID nor an interface's name. */
+const fileName = ({ containerID, ifName, network }: Owner): string =>
+  `${containerID}:${ifName}:${networkTag(network)}${ENDING}`;
+
+/** Writes what an attachment has, in place of what it had. @throws SysError */
+export function saveHolding(dataDir: string, holding: Holding): void {
+  ensureFolder(dataDir, FOLDER_MODE);
+  const json = { ...holding, addresses: holding.addresses.map(String) };
+  replaceFile(join(dataDir, fileName(holding)), `${JSON.stringify(json)}\n`);
+}
+
+/** What an attachment has; undefined if nothing is known. @throws SysError */
+export const loadHolding = (dataDir: string, owner: Owner): Holding | undefined =>
+  load(join(dataDir, fileName(owner)));
+
+/** What all attachments have. @throws SysError */
+export const listHoldings = (dataDir: string): Holding[] =>
+  listFolder(dataDir)
+    .filter((name) => name.endsWith(ENDING))
+    .map((name) => load(join(dataDir, name)))
+    .filter((holding) => holding !== undefined);
+
+/** Forgets an attachment; one that nothing is known of is accepted. @throws SysError */
+export function deleteHolding(dataDir: string, owner: Owner): void {
+  deleteFile(join(dataDir, fileName(owner)));
+}
+
+/**
+ * Takes addresses from other attachments: what was given out again is not theirs any more, even if their DEL never came here.
+ * @throws SysError
+ */
+export function takeAddresses(dataDir: string, taker: Holding): void {
+  for (const other of listOthers(dataDir, [taker])) {
+    const rest = other.addresses.filter((own) => !taker.addresses.some((its) => its.equals(own)));
+    if (rest.length === other.addresses.length) continue;
+    if (rest.length === 0) deleteHolding(dataDir, other);
+    else saveHolding(dataDir, { ...other, addresses: rest });
+  }
+}
+
+/** Whether two keys mean the same interface of the same container in the same network. */
+const isSameOwner = (a: Owner, b: Owner): boolean => fileName(a) === fileName(b);
+
+/** What all attachments but these have. @throws SysError */
+export const listOthers = (dataDir: string, owners: readonly Owner[]): Holding[] =>
+  listHoldings(dataDir).filter((holding) => !owners.some((own) => isSameOwner(own, holding)));
+
+/** Keeps other calls away from the shared chains; `using` lets them go on. @throws LockTimeout, SysError */
+export function lockChains(dataDir: string): Disposable {
+  ensureFolder(dataDir, FOLDER_MODE);
+  return lockFile(join(dataDir, 'lock'), FILE_MODE);
+}
+
+function load(path: string): Holding | undefined {
+  const text = readTextIfAny(path);
+  if (text === undefined) return undefined;
+  try {
+    return parseWith(Holding, JSON.parse(text), path);
+  } catch (error) {
+    // Somebody spoilt it: DEL does with the prevResult.
+    if (error instanceof CniError || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
