@@ -1,7 +1,7 @@
 /** Evidence that a container is gone: its network namespace, as it was met when the container was attached. */
-import { statIfAny } from '#lib/sys/file.ts';
+import { lifetimeId, NotANamespace, openNetnsIfAny } from '#lib/sys/netns.ts';
 
-/** A namespace by its path and, since paths are used again, by its device and inode. */
+/** A namespace by its path and, since paths and inodes are used again, by what names it for as long as the machine runs. */
 export interface Sandbox {
   readonly path: string;
   readonly id: string;
@@ -13,18 +13,30 @@ const DESCRIPTOR = /^\/proc\/[^/]+\/(task\/[^/]+\/)?fd\//;
 /** What can be told later of the namespace at a path; undefined if its path will be no evidence. @throws SysError */
 export function describeSandbox(path: string | undefined): Sandbox | undefined {
   if (path === undefined || DESCRIPTOR.test(path)) return undefined;
-  const stat = statIfAny(path);
-  return stat && { path, id: stat.id };
+  const id = idAt(path);
+  return id === undefined ? undefined : { path, id };
 }
 
 /** Whether a namespace is provably gone: nothing is at its path any more, or another one. @throws SysError */
-export const isGone = ({ path, id }: Sandbox): boolean => statIfAny(path)?.id !== id;
+export const isGone = ({ path, id }: Sandbox): boolean => idAt(path) !== id;
+
+/** What the namespace at a path is named; undefined if none is there. */
+function idAt(path: string): string | undefined {
+  try {
+    using netns = openNetnsIfAny(path);
+    return netns && lifetimeId(netns);
+  } catch (error) {
+    // The file that a namespace was mounted on may outlive it.
+    if (error instanceof NotANamespace) return undefined;
+    throw error;
+  }
+}
 
 /** One line of text, to be kept. */
 export const formatSandbox = ({ path, id }: Sandbox): string => `netns ${id} ${path}`;
 
 /** Reads such a line; undefined if it is something else. */
 export function parseSandbox(text: string): Sandbox | undefined {
-  const [, id, path] = /^netns (\d+:\d+) (\/.*)$/.exec(text) ?? [];
+  const [, id, path] = /^netns (\d+:\d+(?::\d+)?) (\/.*)$/.exec(text) ?? [];
   return id === undefined || path === undefined ? undefined : { id, path };
 }

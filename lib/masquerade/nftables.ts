@@ -30,11 +30,7 @@ import {
   listIndex,
   listStale,
 } from '#lib/netfilter/attachment-index.ts';
-import {
-  commitElements,
-  deleteElements,
-  deleteUnused,
-} from '#lib/netfilter/element-transaction.ts';
+import { commitElements, deleteElements } from '#lib/netfilter/element-transaction.ts';
 import { commentPrefix, ownerComment, policyChain } from '#lib/netfilter/owner.ts';
 import { exemptions, type MasqueradePolicy, MULTICAST } from './policy.ts';
 
@@ -88,8 +84,9 @@ export function addMasquerade(
 ): void {
   const wanted = entries(owner, addresses, policy);
   commitElements(nftables, {
-    elements: wanted.flatMap((entry) => elements(owner, entry)),
+    elements: () => wanted.flatMap((entry) => elements(owner, entry)),
     structure: () => wanted.flatMap(structure),
+    isWhole: () => wanted.every((entry) => isWhole(nftables, entry)),
     // Left by an earlier owner of the address, or by an ADD of ours that died.
     clear: () => wanted.flatMap((entry) => removals(nftables, owner, entry)),
   });
@@ -140,28 +137,28 @@ export function deleteMasquerade(nftables: Nftables, owner: Attachment): void {
   for (const family of FAMILIES) deletePods(nftables, TABLES[family], indexKey(owner));
 }
 
+/** Whether packets from the addresses of a policy get to its rules. */
+const isWhole = (nftables: Nftables, { table, chain }: Entry): boolean =>
+  [POSTROUTING, chain].every((name) => nftables.listRules(table, name).length > 0);
+
 /** Takes out the addresses, but those that another attachment has by now, and what no other pod needs. */
 function deletePods(nftables: Nftables, table: Table, key: IndexKey): void {
-  const chains = new Set<string>();
-  deleteElements(nftables, table, key, ({ value = new Uint8Array(), comment }) => {
-    const pod = nftables.getElement(table, PODS, value);
-    if (pod?.comment === undefined || pod.comment !== comment) return [];
-    if (pod.chain !== undefined) chains.add(pod.chain);
-    return [nft.deleteElement(table, PODS, value)];
+  deleteElements(nftables, { table, rest: deleteEmpty(table) }, key, ({ value, comment }) => {
+    const pod = nftables.getElement(table, PODS, value ?? new Uint8Array());
+    if (pod?.comment === undefined || pod.comment !== comment) {
+      return { requests: [], chain: undefined };
+    }
+    return { requests: [nft.deleteElement(table, PODS, pod.key)], chain: pod.chain };
   });
-  deleteUnused(
-    nftables,
-    table,
-    [...chains],
-    [
-      nft.deleteRules(table, POSTROUTING),
-      nft.deleteChain(table, POSTROUTING),
-      nft.deleteEmptySet(table, PODS),
-      deleteEmptyIndex(table),
-      nft.deleteEmptyTable(table),
-    ],
-  );
 }
+
+/** Deletes a table; refused with EBUSY while there are pods. */
+const deleteEmpty = (table: Table): Request[] => [
+  nft.deleteRules(table),
+  nft.deleteEmptySet(table, PODS),
+  deleteEmptyIndex(table),
+  nft.deleteTable(table),
+];
 
 /** Ends the masquerading of all attachments of a network but the valid ones. @throws NetlinkError */
 export function gcMasquerade(
@@ -184,13 +181,11 @@ export function missingMasquerade(
   policy: MasqueradePolicy,
 ): Address[] {
   return entries(owner, addresses, policy)
-    .filter(({ table, address, chain }) => {
+    .filter((entry) => {
+      const { table, address, chain } = entry;
       const pod = nftables.getElement(table, PODS, address.toBytes());
-      const hooked = nftables.listRules(table, POSTROUTING).length > 0;
-      const works = nftables.listRules(table, chain).length > 0;
       return !(
-        hooked &&
-        works &&
+        isWhole(nftables, entry) &&
         pod?.chain === chain &&
         pod.comment?.startsWith(commentPrefix(owner))
       );

@@ -21,7 +21,11 @@ const ATTACHMENTS = 'attachments';
 /** Keys are two interface-name-like texts, so that `nft list` shows them. */
 const KEY_TYPE = concatenation(DATA_TYPES.ifname, DATA_TYPES.ifname);
 const NETWORK_DIGITS = 15;
-const ATTACHMENT_DIGITS = 12;
+const ATTACHMENT_DIGITS = 11;
+
+/** What is left of the second text holds the number: four digits to the base 36. */
+const NUMBER_BASE = 36;
+const NUMBER_DIGITS = 4;
 
 /** An attachment as far as its keys tell: digits of its network and of itself. */
 export interface IndexKey {
@@ -48,7 +52,8 @@ export function indexKeyOf(comment: string): IndexKey | undefined {
 function encodeKey({ network, attachment }: IndexKey, number: number): Uint8Array {
   const bytes = Buffer.alloc(KEY_TYPE.bytes);
   bytes.write(network, 0);
-  bytes.write(`${attachment}.${number}`, KEY_TYPE.bytes / 2);
+  const digits = number.toString(NUMBER_BASE).padStart(NUMBER_DIGITS, '0');
+  bytes.write(`${attachment}${digits}`, KEY_TYPE.bytes / 2);
   return bytes;
 }
 
@@ -93,6 +98,10 @@ export function listIndex(nftables: Nftables, table: Table, key: IndexKey): List
     elements.push(element);
   }
 }
+
+/** Whether a table remembers no attachment at all. @throws NetlinkError */
+export const isIndexEmpty = (nftables: Nftables, table: Table): boolean =>
+  nftables.listElements(table, ATTACHMENTS).length === 0;
 
 /** The attachments of a network that the table knows and that are not valid. @throws NetlinkError */
 export function listStale(

@@ -3,90 +3,110 @@ import { isNetlinkError, type Request } from '#lib/net/netlink.ts';
 import type { ListedElement } from '#lib/net/nft-listing.ts';
 import { nft, type Table } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
-import { deleteFromIndex, type IndexKey, listIndex } from './attachment-index.ts';
+import { deleteFromIndex, type IndexKey, isIndexEmpty, listIndex } from './attachment-index.ts';
 
 /** How often a call starts again because another changed the tables in between. */
 const RACE_LIMIT = 10;
 
 /** What an ADD sends: most often the elements are enough. */
 export interface Transaction {
-  readonly elements: readonly Request[];
+  readonly elements: () => readonly Request[];
   /** All that the elements stand in: right to repeat. */
   readonly structure: () => readonly Request[];
+  /** Whether all of that is there: somebody may have flushed the rules and left the maps. */
+  readonly isWhole: () => boolean;
   /** Takes out what stands at the elements' keys, or refuses by throwing. */
   readonly clear: () => readonly Request[];
 }
 
 /** Adds elements, with what they stand in if that is missing, in one transaction. @throws NetlinkError and what clear throws */
 export function commitElements(nftables: Nftables, transaction: Transaction): void {
-  let requests = transaction.elements;
+  let requests = transaction.elements();
   for (let tries = 1; ; tries += 1) {
     try {
       nftables.commit(requests);
+      if (!transaction.isWhole()) nftables.commit(transaction.structure());
       return;
     } catch (error) {
       if (tries === RACE_LIMIT || !isNetlinkError(error, 'ENOENT', 'EEXIST')) throw error;
       // ENOENT: the first pod of this policy, or somebody flushed the tables. EEXIST: left by an earlier owner.
       const cleared = isNetlinkError(error, 'EEXIST') ? transaction.clear() : [];
-      requests = [...transaction.structure(), ...cleared, ...transaction.elements];
+      requests = [...transaction.structure(), ...cleared, ...transaction.elements()];
     }
   }
+}
+
+/** What goes with an entry of the index: elements of other maps, and the chain that they lead to. */
+export interface Removal {
+  readonly requests: readonly Request[];
+  readonly chain: string | undefined;
 }
 
 /**
- * Takes an attachment's elements out of a table in one transaction; none is accepted. `removal` says what goes with an entry
- * of the index. @returns the entries that went. @throws NetlinkError
+ * Takes an attachment's elements out of a table, with the chains that only they led to, in one transaction: a DEL that dies has done
+ * all of it or nothing. With the last chain `table.rest`, which deletes the table if it is empty. @returns whether there were any. @throws NetlinkError
  */
 export function deleteElements(
   nftables: Nftables,
-  table: Table,
+  { table, rest }: { readonly table: Table; readonly rest: readonly Request[] },
   key: IndexKey,
-  removal: (entry: ListedElement) => readonly Request[],
-): ListedElement[] {
+  removalOf: (entry: ListedElement) => Removal,
+): boolean {
   for (let tries = 1; ; tries += 1) {
     const entries = listIndex(nftables, table, key);
-    if (entries.length === 0) return [];
-    const requests = entries.flatMap((entry) => [deleteFromIndex(table, entry), ...removal(entry)]);
+    if (entries.length === 0) return false;
+    const removals = entries.map(removalOf);
+    const chains = deleteUnused(nftables, table, removals);
+    const requests = entries.flatMap((entry, index) => [
+      deleteFromIndex(table, entry),
+      ...(removals[index]?.requests ?? []),
+    ]);
     try {
-      nftables.commit(requests);
-      return entries;
+      nftables.commit([...requests, ...chains]);
+      if (chains.length > 0 || removals.every(({ chain }) => chain === undefined)) {
+        acceptUse(() => nftables.commit(rest));
+      }
+      return true;
     } catch (error) {
-      // Another DEL of the same pod was quicker.
-      if (tries === RACE_LIMIT || !isNetlinkError(error, 'ENOENT')) throw error;
+      // Another DEL of the same pod was quicker, or an ADD that leads to one of the chains.
+      if (tries === RACE_LIMIT || !isNetlinkError(error, 'ENOENT', 'EBUSY')) throw error;
     }
   }
 }
 
-/** Deletes, in this order, the chains that nothing leads to any more, and with the last of them `rest`, if it is empty too. @throws NetlinkError */
-export function deleteUnused(
+/** The requests that delete the chains which nothing but these elements leads to, and those which nothing but these chains does. */
+function deleteUnused(nftables: Nftables, table: Table, removals: readonly Removal[]): Request[] {
+  const ending = new Map<string, number>();
+  const lead = (chain: string | undefined) =>
+    chain !== undefined && ending.set(chain, (ending.get(chain) ?? 0) + 1);
+  for (const { chain } of removals) lead(chain);
+  const requests: Request[] = [];
+  // A chain's targets come after it: a map is walked with what is added on the way.
+  for (const [chain, fewer] of ending) {
+    const rules = nftables.listRules(table, chain);
+    const use = nftables.chainUse(table, chain);
+    if (use === undefined || use > rules.length + fewer) continue;
+    requests.push(nft.deleteRules(table, chain), nft.deleteChain(table, chain));
+    for (const { targets } of rules) for (const target of targets) lead(target);
+  }
+  return requests;
+}
+
+/** Finishes what a DEL began that died after its elements were gone: deletes the table if it is empty. @throws NetlinkError */
+export function deleteIfEmpty(
   nftables: Nftables,
-  table: Table,
-  chains: readonly string[],
-  rest: readonly Request[],
+  { table, rest }: { readonly table: Table; readonly rest: readonly Request[] },
 ): void {
-  const deleted = chains.filter(
-    (chain) =>
-      isUnused(nftables, table, chain) &&
-      acceptUse(() =>
-        nftables.commit([nft.deleteRules(table, chain), nft.deleteChain(table, chain)]),
-      ),
-  );
-  // Without a chain to go by somebody has changed the table by hand.
-  if (deleted.length > 0 || chains.length === 0) acceptUse(() => nftables.commit(rest));
+  if (nftables.hasTable(table) && isIndexEmpty(nftables, table)) {
+    acceptUse(() => nftables.commit(rest));
+  }
 }
 
-function isUnused(nftables: Nftables, table: Table, chain: string): boolean {
-  const use = nftables.chainUse(table, chain);
-  return use !== undefined && use <= nftables.listRules(table, chain).length;
-}
-
-/** Another call was quicker, to delete it or to use it again: both are fine. @returns whether it was done */
-function acceptUse(body: () => void): boolean {
+/** Another call was quicker, to delete it or to use it again: both are fine. */
+function acceptUse(body: () => void): void {
   try {
     body();
-    return true;
   } catch (error) {
-    if (isNetlinkError(error, 'ENOENT', 'EBUSY')) return false;
-    throw error;
+    if (!isNetlinkError(error, 'ENOENT', 'EBUSY')) throw error;
   }
 }

@@ -2,6 +2,7 @@
 import { isSysError } from './error.ts';
 import { type FileDescriptor, fileSystemMagic, openFile, statFd } from './file.ts';
 import { sysCall } from './libc.ts';
+import { AF_UNIX, SOCK_DGRAM, Socket } from './socket.ts';
 
 /** Something that stands at the path of a namespace and is none. */
 export class NotANamespace extends Error {
@@ -92,4 +93,25 @@ export function within<T>(netns: Netns, body: () => T & Sync<T>): T {
 
 function enter({ fd, path }: Netns): void {
   sysCall('setns', (c) => c.setns(fd, CLONE_NEWNET), path);
+}
+
+/**
+ * Names a namespace for as long as the machine runs: its inode alone is given to another one as soon as it is gone. Before Linux
+ * 5.14 there is nothing better. @throws SysError
+ */
+export function lifetimeId(netns: Netns): string {
+  const cookie = within(netns, () => {
+    using socket = new Socket(AF_UNIX, SOCK_DGRAM, 0);
+    return cookieOf(socket);
+  });
+  return cookie === undefined ? netns.id : `${netns.id}:${cookie}`;
+}
+
+function cookieOf(socket: Socket): bigint | undefined {
+  try {
+    return socket.getNetnsCookie();
+  } catch (error) {
+    if (isSysError(error, 'ENOPROTOOPT')) return undefined;
+    throw error;
+  }
 }

@@ -4,10 +4,13 @@ import { sysCall } from './libc.ts';
 
 /** sys/socket.h */
 export const AF_NETLINK = 16;
+export const AF_UNIX = 1;
+export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
+const SO_NETNS_COOKIE = 71;
 const MSG_TRUNC = 0x20;
 
 /** An open socket, closed by `using`. */
@@ -44,6 +47,13 @@ export class Socket implements Disposable {
     const length = int32(value.length);
     sysCall('getsockopt', (c) => c.getsockopt(this.#fd, level, option, value, length));
     return length.readInt32LE(0);
+  }
+
+  /** What the kernel calls the socket's namespace, and no other one until the next boot. @throws SysError before Linux 5.14 */
+  getNetnsCookie(): bigint {
+    const value = Buffer.alloc(8);
+    this.getOption(SOL_SOCKET, SO_NETNS_COOKIE, value);
+    return value.readBigUInt64LE(0);
   }
 
   /** Sends one datagram to the peer that the protocol implies. @throws SysError */

@@ -2,20 +2,21 @@
  * Conditions of nftables mappings, in the nft program's language: the one thing here that needs a child. It runs when a network's
  * first pod with a port mapping comes, not for every pod.
  */
+import type { Nftables } from '#lib/net/nftables.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import { ChildError, runChild } from '#lib/sys/process.ts';
 import { type Policy, TABLES } from './tables.ts';
 
 const CHILD_LIMIT_MS = 30_000;
 
-/** Makes the chain that asks for a policy's conditions; repeated it makes it anew. @throws CniError with what nft said */
-export function addConditions({ family, chain, entry, conditions }: Policy): void {
-  if (conditions.length === 0) return;
+/** Fills the chain that asks for a policy's conditions, if nobody has. @throws CniError with what nft said */
+export function addConditions(
+  nftables: Nftables,
+  { family, chain, entry, conditions }: Policy,
+): void {
+  if (conditions.length === 0 || nftables.listRules(TABLES[family], entry).length > 0) return;
   const table = `${TABLES[family].family} ${TABLES[family].name}`;
   const script = [
-    `add table ${table}`,
-    `add chain ${table} ${chain}`,
-    `add chain ${table} ${entry}`,
     `flush chain ${table} ${entry}`,
     `add rule ${table} ${entry} ${conditions.join(' ')} goto ${chain}`,
     '',

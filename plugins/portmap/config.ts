@@ -118,23 +118,6 @@ function backendOf(keys: Keys, refuse: (message: string) => void): Backend | und
   return backend;
 }
 
-/** A host port can lead to one place only. */
-const PortMappings = z.pipe(
-  z.array(PortMapping),
-  z.transform((mappings, { issues }) => {
-    const seen = new Set<string>();
-    for (const [index, { hostIP, hostPort, protocol: name }] of mappings.entries()) {
-      const port = `${hostIP ?? '*'} ${hostPort}/${name}`;
-      if (seen.has(port)) {
-        const message = `Host port ${hostPort}/${name} is mapped twice`;
-        issues.push({ code: 'custom', input: mappings[index], path: [index], message });
-      }
-      seen.add(port);
-    }
-    return mappings;
-  }),
-);
-
 /** The port mappings that the runtime asks for. @throws CniError INVALID_CONFIG */
 export const portMappings = ({ portMappings: list }: PortmapConfig): PortMapping[] =>
-  parseWith(PortMappings, list ?? [], 'runtimeConfig.portMappings');
+  parseWith(z.array(PortMapping), list ?? [], 'runtimeConfig.portMappings');

@@ -61,18 +61,24 @@ function placeOf(full: Uint8Array, family: Family): Place {
   return { maps: MAPS.any, key: full.subarray(ADDRESS_BYTES[family]) };
 }
 
-/** Makes the elements of a mapping, the `number`th of its family; the index keeps how to tell that its container is gone. */
-export function addElements(owner: Attachment, entry: Entry, number: number): Request[] {
+/** How to tell later that a container is gone: what the index keeps of it; a path that does not fit is no evidence. */
+export function evidenceOf({ netns }: Attachment): { comment?: string } {
+  const sandbox = describeSandbox(netns);
+  const comment = sandbox === undefined ? '' : formatSandbox(sandbox);
+  return comment === '' || comment.length > COMMENT_LENGTH ? {} : { comment };
+}
+
+/** Makes the elements of a mapping, the `number`th of its family. */
+export function addElements(
+  owner: Attachment,
+  entry: Entry,
+  number: number,
+  evidence: { comment?: string },
+): Request[] {
   const { maps, key, target, full, policy } = entry;
   const table = TABLES[policy.family];
-  const sandbox = describeSandbox(owner.netns);
-  const evidence = sandbox === undefined ? '' : formatSandbox(sandbox);
   return [
-    addToIndex(table, owner, number, {
-      value: full,
-      // A path that does not fit is no evidence.
-      ...(evidence === '' || evidence.length > COMMENT_LENGTH ? {} : { comment: evidence }),
-    }),
+    addToIndex(table, owner, number, { value: full, ...evidence }),
     nft.addElement(table, maps.verdicts, {
       key,
       value: { code: 'goto', chain: policy.entry },

@@ -1,6 +1,7 @@
 /** What port mappings come to: one address, protocol and port of the host, or of all its addresses, that leads to the pod. */
 import type { Address, Family } from '#lib/addr/address.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
+import { CniError, CODE } from '#lib/cni/error.ts';
 import { ownAddresses } from '#lib/cni/prev-result.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import type { Result } from '#lib/cni/result.ts';
@@ -21,14 +22,17 @@ export interface Forward {
 /** IP families, in the order in which they are worked through. */
 export const FAMILIES: readonly Family[] = [4, 6];
 
-/** Mappings for the pod's first address of each family; those for a host address of the other family are none of this one's. */
+/**
+ * Mappings for the pod's first address of each family; those for a host address of the other family are none of this one's, and one
+ * that comes twice is one. @throws CniError for a host port that is to lead to two ports
+ */
 export function forwards(
   mappings: readonly PortMapping[],
   result: Result,
   attachment: Attachment,
 ): Forward[] {
   const addresses = ownAddresses(result, attachment).map(({ address }) => address);
-  return FAMILIES.flatMap((family) => {
+  const wanted = FAMILIES.flatMap((family) => {
     const pod = addresses.find((address) => address.family === family);
     if (pod === undefined) return [];
     return mappings
@@ -42,6 +46,24 @@ export function forwards(
         containerPort,
       }));
   });
+  return unique(wanted);
+}
+
+function unique(wanted: readonly Forward[]): Forward[] {
+  const known = new Map<string, Forward>();
+  for (const forward of wanted) {
+    const key = `${forward.family} ${describeHostPort(forward)}`;
+    const other = known.get(key) ?? forward;
+    if (other.containerPort !== forward.containerPort) {
+      throw new CniError(
+        CODE.INVALID_CONFIG,
+        `Host port ${describeHostPort(forward)} is mapped twice`,
+        `to container ports ${other.containerPort} and ${forward.containerPort}`,
+      );
+    }
+    known.set(key, forward);
+  }
+  return [...known.values()];
 }
 
 /** "8080/tcp", or "10.0.0.1:8080/tcp": for people. */

@@ -3,6 +3,7 @@ import type { Attachment } from '#lib/cni/attachment.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import { isGone, parseSandbox } from '#lib/cni/sandbox.ts';
 import type { Request } from '#lib/net/netlink.ts';
+import type { ListedElement } from '#lib/net/nft-listing.ts';
 import type { Table } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
 import {
@@ -16,28 +17,53 @@ import { type Entry, heldBy, isOwner, type Standing, standingAt } from './elemen
 import { describeHostPort, FAMILIES } from './forward.ts';
 import { TABLES } from './tables.ts';
 
+/** What makes room for an attachment's mappings, and which of them are there already. */
+interface Cleared {
+  readonly requests: readonly Request[];
+  /** Ports that lead to another interface of the same container. */
+  readonly shared: ReadonlySet<Entry>;
+}
+
 /** Takes out what is in the way of an attachment's mappings. @throws CniError that names the live container that holds one */
 export function clearHolders(
   nftables: Nftables,
   owner: Attachment,
   entries: readonly Entry[],
-): Request[] {
+): Cleared {
   // What an ADD of this attachment left that died goes as well.
   const own = indexKey(owner);
   const holders = new Map([[format(own), own]]);
   const requests = new Map<string, Request>();
   const remove = (request: Request) => requests.set(`${request.op} ${hex(request)}`, request);
+  const shared = new Set<Entry>();
   for (const entry of entries) {
     const standing = standingAt(nftables, entry.policy.family, entry);
-    const holder = holderOf(nftables, own, entry, standing);
+    const holder = holderOf(nftables, owner, entry, standing);
+    if (holder === 'same container') {
+      shared.add(entry);
+      continue;
+    }
     if (holder !== undefined) holders.set(format(holder), holder);
     for (const request of standing.removal) remove(request);
   }
   for (const holder of holders.values()) {
     for (const request of removeAll(nftables, holder)) remove(request);
   }
-  return [...requests.values()];
+  return { requests: [...requests.values()], shared };
 }
+
+/** Looks at the ports alone. @throws CniError that names the live container that holds one */
+export function refuseHeld(nftables: Nftables, owner: Attachment, entries: readonly Entry[]): void {
+  for (const entry of entries) {
+    holderOf(nftables, owner, entry, standingAt(nftables, entry.policy.family, entry));
+  }
+}
+
+/** Whether an element is of this container, whatever network and interface. */
+export const isOfContainer = (
+  { comment = '' }: ListedElement,
+  { containerID }: Pick<Attachment, 'containerID'>,
+): boolean => comment.includes(`, id: ${containerID}, if: `);
 
 const format = ({ network, attachment }: IndexKey): string => `${network} ${attachment}`;
 const hex = ({ body }: Request): string => Buffer.from(body).toString('hex');
@@ -45,11 +71,12 @@ const hex = ({ body }: Request): string => Buffer.from(body).toString('hex');
 /** Whoever stands at a mapping's place and may be removed; undefined: nobody. @throws CniError */
 function holderOf(
   nftables: Nftables,
-  own: IndexKey,
+  owner: Attachment,
   { policy, forward, maps }: Entry,
   { verdict, target }: Standing,
-): IndexKey | undefined {
-  if (verdict === undefined || isOwner(verdict, own)) return undefined;
+): IndexKey | 'same container' | undefined {
+  if (verdict === undefined || isOwner(verdict, indexKey(owner))) return undefined;
+  if (isOfContainer(verdict, owner)) return 'same container';
   const table = TABLES[policy.family];
   const holder = indexKeyOf(verdict.comment ?? '');
   // Its pod address was given out again, to us; or its network namespace is gone.

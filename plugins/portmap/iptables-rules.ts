@@ -34,8 +34,7 @@ export const hasLine = (present: readonly string[], start: string, end: string):
 /** Takes a chain out with all that leads to it. */
 export function removalLines(present: readonly string[], chain: string): string[] {
   if (!hasLine(present, `:${chain} `, '')) return [];
-  const jumps = present.filter((line) => line.startsWith('-A ') && line.endsWith(` -j ${chain}`));
-  return [...jumps.map((line) => line.replace(/^-A /, '-D ')), `-F ${chain}`, `-X ${chain}`];
+  return [...jumpRemovals(present, chain), `-F ${chain}`, `-X ${chain}`];
 }
 
 /** Chains and rules that all containers share, as far as they are missing. */
@@ -77,8 +76,12 @@ export function sharedLines(present: readonly string[], keys: MasqueradeKeys): s
   ];
 }
 
-/** The container's chain, its rules, and those that lead to it: one a protocol and fifteen ports. */
+/**
+ * The container's chain, its rules, and those that lead to it: one a protocol and fifteen ports. What an ADD of the same address
+ * left goes; what leads to another address is that of another interface, which shares the chain, and stays.
+ */
 export function containerLines(
+  present: readonly string[],
   owner: Attachment,
   wanted: readonly Forward[],
   config: PortmapConfig,
@@ -97,11 +100,33 @@ export function containerLines(
     ),
   );
   return [
-    `-N ${chain}`,
+    ...emptyChain(present, chain, wanted),
     ...wanted.flatMap((forward) => forwardLines(chain, forward, config)),
     ...entries,
   ];
 }
+
+/** The lines after which there is a chain, empty but for what leads to other addresses. */
+function emptyChain(
+  present: readonly string[],
+  chain: string,
+  wanted: readonly Forward[],
+): string[] {
+  if (!hasLine(present, `:${chain} `, '')) return [`-N ${chain}`];
+  const own = wanted.map(({ pod, family }) =>
+    family === 4 ? ` ${pod.address}:` : ` [${pod.address}]:`,
+  );
+  const translations = present.filter(
+    (line) => line.startsWith(`-A ${chain} `) && line.includes(' --to-destination '),
+  );
+  const isShared = translations.some((line) => !own.some((target) => line.includes(target)));
+  return isShared ? [] : [...jumpRemovals(present, chain), `-F ${chain}`];
+}
+
+const jumpRemovals = (present: readonly string[], chain: string): string[] =>
+  present
+    .filter((line) => line.startsWith('-A ') && line.endsWith(` -j ${chain}`))
+    .map((line) => line.replace(/^-A /, '-D '));
 
 const quoteIfNeeded = (token: string): string =>
   /^[^\s"'\\]+$/.test(token) ? token : quote(token);

@@ -20,7 +20,7 @@ import {
   targetOf,
 } from './iptables-rules.ts';
 
-/** How often ADD starts again because another call made the shared chains in between. */
+/** How often ADD starts again because another call changed the same chains in between. */
 const RACE_LIMIT = 5;
 
 /** Adds mappings by one iptables-restore a family. @throws CniError with what iptables said, or that names who holds a port */
@@ -43,20 +43,31 @@ function addFamily(
 ): void {
   for (let tries = 1; ; tries += 1) {
     const present = readTable(family, 'nat');
-    const doomed = [chainOf(owner), ...deadHolders(present, owner, wanted)];
     const lines = [
-      ...doomed.flatMap((chain) => removalLines(present, chain)),
+      ...deadHolders(present, owner, wanted).flatMap((chain) => removalLines(present, chain)),
       ...sharedLines(present, config.masquerade),
-      ...containerLines(owner, wanted, config),
+      ...containerLines(present, owner, wanted, config),
     ];
     try {
       changeTable(family, 'nat', lines);
       return;
     } catch (error) {
-      const isFirst = sharedLines(present, config.masquerade).length > 0;
-      // Another first pod may have made the shared chains in between.
-      if (tries === RACE_LIMIT || !isFirst) throw error;
+      // Somebody else may have changed the same chains since they were read.
+      if (tries === RACE_LIMIT) throw error;
     }
+  }
+}
+
+/** Refuses ports that another container holds, for a backend that makes no rules. @throws CniError that names it */
+export function refuseHeldPorts(
+  nftables: Nftables | undefined,
+  owner: Attachment,
+  wanted: readonly Forward[],
+): void {
+  for (const family of FAMILIES) {
+    const own = wanted.filter((forward) => forward.family === family);
+    if (own.length === 0 || !hasChain(nftables, family, { table: 'nat', chain: DNAT })) continue;
+    deadHolders(readTable(family, 'nat'), owner, own);
   }
 }
 
@@ -83,21 +94,28 @@ function deadHolders(
     const [, chain = '', target = ''] =
       /^-A (\S+) .*--to-destination (\S+)$/.exec(rule ?? '') ?? [];
     if (chain === '' || !hasLine(present, `-A ${DNAT} `, ` -j ${chain}`)) return [];
+    const holder = holderOf(present, chain);
+    // In another network it may be mapped to the same container.
+    if (holder?.containerID === owner.containerID) return [];
     if (target.replace(/:\d+$/, '').replaceAll(/[[\]]/g, '') === String(pod.address))
       return [chain];
-    throw held(present, forward, chain);
+    throw held(forward, chain, holder);
   });
 }
 
-function held(present: readonly string[], forward: Forward, chain: string): CniError {
+function holderOf(present: readonly string[], chain: string): Container | undefined {
   const jump = present.find(
     (line) => line.startsWith(`-A ${DNAT} `) && line.endsWith(` -j ${chain}`),
   );
-  const { network, containerID } = parseComment(jump ?? '') ?? { network: '?', containerID: '?' };
+  return parseComment(jump ?? '');
+}
+
+function held(forward: Forward, chain: string, holder: Container | undefined): CniError {
+  const who = holder === undefined ? '' : ` id: ${holder.containerID}, net: ${holder.network}`;
   return new CniError(
     CODE.INTERNAL,
-    `Host port ${describeHostPort(forward)} is already held by container id: ${containerID}, net: ${network}`,
-    `iptables chain ${chain}; it goes with that container's DEL`,
+    `Host port ${describeHostPort(forward)} is already held by container${who}`,
+    `chain ${chain} of iptables' table nat; it goes with that container's DEL`,
   );
 }
 

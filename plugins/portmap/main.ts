@@ -36,7 +36,7 @@ export const portmap = definePlugin({
     const wanted = forwards(portMappings(config), prevResult, attachment);
     if (wanted.length === 0) return prevResult;
     using undo = new DisposableStack();
-    undo.defer(() => unmap(attachment, []));
+    undo.defer(() => unmap(call));
     step('failed to set up port mappings', () => map(attachment, wanted, config));
     if (config.masquerade.snat) openLocalhost(wanted);
     forgetFormerFlows(wanted);
@@ -59,7 +59,7 @@ export const portmap = definePlugin({
     }
   },
 
-  del: (call) => unmap(call.attachment, knownPods(call)),
+  del: unmap,
 
   gc({ network, valid }) {
     if (valid === undefined) return;
@@ -76,18 +76,22 @@ export const portmap = definePlugin({
 function map(attachment: Attachment, wanted: readonly Forward[], config: PortmapConfig): void {
   using nftables = openNftablesIfAny();
   if (chooseBackend(config.backend, nftables) === 'iptables') {
+    if (nftables !== undefined) maps.refuseHeldPorts(nftables, attachment, wanted, config);
     iptables.addMappings(attachment, wanted, config);
   } else {
+    iptables.refuseHeldPorts(nftables, attachment, wanted);
     maps.addMappings(requireNftables(nftables, 'backend'), attachment, wanted, config);
   }
 }
 
 /** Ends the mappings of an attachment, whichever backend of ours or of the reference plugin made them. */
-function unmap(attachment: Attachment, told: readonly Address[]): void {
+function unmap(call: PortmapCall): void {
+  const { attachment, config } = call;
+  const told = knownPods(call);
   using nftables = openNftablesIfAny();
   const pods: Address[] = [];
   cleanUp(
-    () => nftables && pods.push(...maps.deleteMappings(nftables, attachment)),
+    () => nftables && pods.push(...maps.deleteMappings(nftables, attachment, hasMappings(config))),
     () => {
       if (iptables.deleteMappings(nftables, attachment)) pods.push(...told);
     },
@@ -98,6 +102,9 @@ function unmap(attachment: Attachment, told: readonly Address[]): void {
     () => forgetFlowsTo(pods),
   );
 }
+
+const hasMappings = ({ portMappings: list }: PortmapConfig): boolean =>
+  Array.isArray(list) && list.length > 0;
 
 const knownPods = ({ prevResult, attachment }: PortmapCall): Address[] =>
   prevResult === undefined

@@ -1,21 +1,20 @@
 /** Port mappings by nf_tables: neither packets nor calls get slower with their number. */
 import type { Address } from '#lib/addr/address.ts';
 import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
-import type { Table } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
 import { indexKey, type IndexKey, listStale } from '#lib/netfilter/attachment-index.ts';
 import {
   commitElements,
   deleteElements,
-  deleteUnused,
+  deleteIfEmpty,
 } from '#lib/netfilter/element-transaction.ts';
 import { commentPrefix } from '#lib/netfilter/owner.ts';
 import { addConditions } from './conditions.ts';
 import type { PortmapConfig } from './config.ts';
-import { addElements, entryOf, heldBy, standingAt } from './element.ts';
+import { addElements, type Entry, entryOf, evidenceOf, heldBy, standingAt } from './element.ts';
 import { FAMILIES, type Forward } from './forward.ts';
-import { clearHolders } from './holder.ts';
-import { deleteEmpty, structure, TABLES, workingChains } from './tables.ts';
+import { clearHolders, isOfContainer, refuseHeld } from './holder.ts';
+import { deleteEmpty, type Policy, structure, TABLES, workingChains } from './tables.ts';
 
 /** Adds mappings, in one transaction. @throws CniError if a live container holds one of the ports; NetlinkError */
 export function addMappings(
@@ -25,51 +24,79 @@ export function addMappings(
   config: PortmapConfig,
 ): void {
   const entries = wanted.map((forward) => entryOf(owner, forward, config));
-  const policies = [
-    ...new Map(entries.map(({ policy }) => [`${policy.family} ${policy.entry}`, policy])).values(),
-  ];
+  const policies = policiesOf(entries);
+  const evidence = evidenceOf(owner);
+  // What another interface of the same container has leads to it already.
+  let shared: ReadonlySet<Entry> = new Set<Entry>();
   commitElements(nftables, {
-    elements: FAMILIES.flatMap((family) =>
-      entries
-        .filter(({ forward }) => forward.family === family)
-        .flatMap((entry, number) => addElements(owner, entry, number)),
-    ),
-    structure: () => {
-      for (const policy of policies) addConditions(policy);
-      return policies.flatMap(structure);
+    elements: () =>
+      FAMILIES.flatMap((family) =>
+        entries
+          .filter((entry) => entry.forward.family === family && !shared.has(entry))
+          .flatMap((entry, number) => addElements(owner, entry, number, evidence)),
+      ),
+    structure: () => policies.flatMap(structure),
+    isWhole: () => policies.every((policy) => isWhole(nftables, policy)),
+    clear: () => {
+      const cleared = clearHolders(nftables, owner, entries);
+      ({ shared } = cleared);
+      return cleared.requests;
     },
-    clear: () => clearHolders(nftables, owner, entries),
   });
+  // Now that the elements lead to it, DEL finds whatever the nft program makes of a chain.
+  for (const policy of policies) addConditions(nftables, policy);
 }
 
-/** Deletes the mappings of an attachment; none is accepted. @returns the pod addresses that they led to. @throws NetlinkError */
-export const deleteMappings = (nftables: Nftables, owner: Attachment): Address[] =>
-  deleteHolder(nftables, indexKey(owner));
-
-function deleteHolder(nftables: Nftables, holder: IndexKey): Address[] {
-  return FAMILIES.flatMap((family) => {
-    const table = TABLES[family];
-    const chains = new Set<string>();
-    const pods = new Map<string, Address>();
-    const gone = deleteElements(nftables, table, holder, (indexed) => {
-      const held = heldBy(nftables, family, holder, indexed);
-      if (held?.verdict?.chain !== undefined) chains.add(held.verdict.chain);
-      if (held?.target !== undefined) pods.set(String(held.target.address), held.target.address);
-      return held?.removal ?? [];
-    });
-    if (gone.length > 0)
-      deleteUnused(nftables, table, withTargets(nftables, table, chains), deleteEmpty(table));
-    return [...pods.values()];
-  });
-}
-
-/** A chain of conditions leads to the one that translates. */
-const withTargets = (nftables: Nftables, table: Table, chains: ReadonlySet<string>): string[] => [
-  ...chains,
-  ...[...chains].flatMap((chain) =>
-    nftables.listRules(table, chain).flatMap((rule) => rule.targets),
-  ),
+const policiesOf = (entries: readonly Entry[]): Policy[] => [
+  ...new Map(entries.map(({ policy }) => [`${policy.family} ${policy.entry}`, policy])).values(),
 ];
+
+/** Whether packets to a policy's host ports get to the rules that translate. */
+const isWhole = (nftables: Nftables, policy: Policy): boolean =>
+  workingChains(policy).every(
+    (chain) => nftables.listRules(TABLES[policy.family], chain).length > 0,
+  );
+
+/** Whether the rule that the nft program makes is gone. */
+const lacksConditions = (nftables: Nftables, { family, entry, conditions }: Policy): boolean =>
+  conditions.length > 0 && nftables.listRules(TABLES[family], entry).length === 0;
+
+/** Refuses ports that a container holds which is not provably gone, for a backend that makes no elements. @throws CniError */
+export const refuseHeldPorts = (
+  nftables: Nftables,
+  owner: Attachment,
+  wanted: readonly Forward[],
+  config: PortmapConfig,
+): void =>
+  refuseHeld(
+    nftables,
+    owner,
+    wanted.map((forward) => entryOf(owner, forward, config)),
+  );
+
+/**
+ * Deletes the mappings of an attachment; none is accepted. If there were to be some, an earlier DEL may have died: what it left
+ * goes too. @returns the pod addresses that they led to. @throws NetlinkError
+ */
+export const deleteMappings = (
+  nftables: Nftables,
+  owner: Attachment,
+  areExpected: boolean,
+): Address[] => deleteHolder(nftables, indexKey(owner), areExpected);
+
+function deleteHolder(nftables: Nftables, holder: IndexKey, areExpected: boolean): Address[] {
+  const pods = new Map<string, Address>();
+  for (const family of FAMILIES) {
+    const table = { table: TABLES[family], rest: deleteEmpty(TABLES[family]) };
+    const found = deleteElements(nftables, table, holder, (indexed) => {
+      const held = heldBy(nftables, family, holder, indexed);
+      if (held?.target !== undefined) pods.set(String(held.target.address), held.target.address);
+      return { requests: held?.removal ?? [], chain: held?.verdict?.chain };
+    });
+    if (!found && areExpected) deleteIfEmpty(nftables, table);
+  }
+  return [...pods.values()];
+}
 
 /** Deletes the mappings of all attachments of a network but the valid ones. @throws NetlinkError */
 export function gcMappings(
@@ -79,32 +106,28 @@ export function gcMappings(
 ): void {
   for (const family of FAMILIES) {
     for (const key of listStale(nftables, TABLES[family], network, valid)) {
-      deleteHolder(nftables, key);
+      deleteHolder(nftables, key, false);
     }
+    deleteIfEmpty(nftables, { table: TABLES[family], rest: deleteEmpty(TABLES[family]) });
   }
 }
 
 /** The mappings, of those given, that do not work as they should. @throws NetlinkError */
-export function missingMappings(
+export const missingMappings = (
   nftables: Nftables,
   owner: Attachment,
   wanted: readonly Forward[],
   config: PortmapConfig,
-): Forward[] {
-  return wanted.filter((forward) => {
+): Forward[] =>
+  wanted.filter((forward) => {
     const entry = entryOf(owner, forward, config);
-    const { policy } = entry;
-    const table = TABLES[forward.family];
     const { verdict, target } = standingAt(nftables, forward.family, entry);
-    const works = workingChains(policy).every(
-      (chain) => nftables.listRules(table, chain).length > 0,
-    );
+    if (verdict === undefined || target === undefined) return true;
+    if (!isWhole(nftables, entry.policy) || lacksConditions(nftables, entry.policy)) return true;
+    if (!verdict.comment?.startsWith(commentPrefix(owner))) return !isOfContainer(verdict, owner);
     return !(
-      works &&
-      verdict?.chain === policy.entry &&
-      verdict.comment?.startsWith(commentPrefix(owner)) &&
-      target?.port === forward.containerPort &&
+      verdict.chain === entry.policy.entry &&
+      target.port === forward.containerPort &&
       target.address.equals(forward.pod.address)
     );
   });
-}

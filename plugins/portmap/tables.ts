@@ -89,7 +89,7 @@ export function policyOf(owner: Attachment, pod: Prefix, config: PortmapConfig):
   return { family, subnet, masquerade: keys, conditions, chain, entry };
 }
 
-/** Table, maps, hooks and the policy's chain but for its conditions; right to repeat. */
+/** Table, maps, hooks and the policy's chains but for the conditions' rule; right to repeat. */
 export function structure(policy: Policy): Request[] {
   const { family } = policy;
   const table = TABLES[family];
@@ -124,13 +124,15 @@ function hookChain(table: Table, family: Family, hook: (typeof HOOKED)[number]):
   ];
 }
 
-function policyRules({ family, chain, subnet, masquerade: keys }: Policy): Request[] {
+function policyRules({ family, chain, entry, subnet, masquerade: keys }: Policy): Request[] {
   const table = TABLES[family];
   const marked = keys.all
     ? [[]]
     : markedSources(subnet).map((prefix) => matchPrefix('saddr', prefix));
   return [
     nft.addChain(table, chain),
+    // Without conditions it is the same.
+    nft.addChain(table, entry),
     nft.deleteRules(table, chain),
     ...(keys.snat
       ? marked.map((match) => nft.addRule(table, chain, [...match, ...setMark(keys.markBit)]))
@@ -168,16 +170,12 @@ const localnetChain = (table: Table): Request[] => [
   ]),
 ];
 
-/** The chains that must have rules for mappings of a policy to work. */
-export const workingChains = ({
-  chain,
-  entry,
-  masquerade: { snat, markBit },
-}: Policy): string[] => [
+/** The chains that must have rules for mappings of a policy to work, but for that of its conditions. */
+export const workingChains = ({ chain, masquerade: { snat, markBit } }: Policy): string[] => [
   ...HOOKED,
   LOOKUP,
   chain,
-  entry,
+
   ...(snat ? [`masquerade-${markBit}`] : []),
 ];
 

@@ -3,6 +3,7 @@ import { type Attachment, openContainerIfAny } from '#lib/cni/attachment.ts';
 import { step } from '#lib/cni/error.ts';
 import { getLink } from '#lib/net/link.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
+import { lifetimeId } from '#lib/sys/netns.ts';
 import { type Backup, backupPath, deleteBackup, isOf, readBackup } from './backup.ts';
 import { restoreAttributes } from './link-attributes.ts';
 
@@ -24,7 +25,7 @@ export function restoreFromBackup(folder: string, attachment: Attachment): void 
 function restore(attachment: Attachment, backup: Backup): void {
   using netns = openContainerIfAny(attachment);
   // The values of an interface that went with its namespace are not those of another one.
-  if (netns === undefined || !isOf(backup, netns)) return;
+  if (netns === undefined || !isOf(backup, { id: lifetimeId(netns) })) return;
   using rtnl = openRtnl(netns);
   const link = getLink(rtnl, attachment.ifName);
   if (link !== undefined) restoreAttributes(rtnl, link, backup.former);

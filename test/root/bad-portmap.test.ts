@@ -55,7 +55,7 @@ const CASES: Readonly<Record<string, BadCall>> = {
   },
   'the same port twice': {
     code: 7,
-    message: /"\[1\]" Host port 8080\/tcp is mapped twice/,
+    message: /Host port 8080\/tcp is mapped twice \| to container ports 80 and 81/,
     call: mappings(TCP, { ...TCP, containerPort: 81 }),
   },
   'no list': {

@@ -1,12 +1,13 @@
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { execaSync } from 'execa';
 import { temporaryFolder } from '#test/folder.ts';
 import { isSysError, SysError } from '#lib/sys/error.ts';
 import { deleteFile, linkFile, readTextIfAny, replaceFile } from '#lib/sys/file.ts';
 import { sysCall } from '#lib/sys/libc.ts';
 import { lockFile, LockTimeout } from '#lib/sys/lock.ts';
-import { openNetns, openOwnNetns, within } from '#lib/sys/netns.ts';
+import { lifetimeId, openNetns, openOwnNetns, within } from '#lib/sys/netns.ts';
 
 test('replaceFile() leaves nothing beside the file', (t) => {
   const path = temporaryFolder(t);
@@ -59,4 +60,21 @@ test('within() returns to where it was, also after an error', (t) => {
   using after = openOwnNetns();
   t.is(after.id, id);
   t.throws(() => openNetns('/etc/passwd'), { message: /unknown FS magic on "\/etc\/passwd"/ });
+});
+
+test('lifetimeId() tells a namespace from the next one, which gets its inode', async (t) => {
+  const name = `cni-test-${process.pid}-life`;
+  const ids: string[] = [];
+  for (const _ of Array.from({ length: 5 })) {
+    execaSync('ip', ['netns', 'add', name]);
+    {
+      using netns = openNetns(`/run/netns/${name}`);
+      ids.push(lifetimeId(netns));
+      t.is(lifetimeId(netns), ids.at(-1) ?? '');
+    }
+    execaSync('ip', ['netns', 'del', name]);
+    // The kernel gives the inode back after a while.
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  t.is(new Set(ids).size, ids.length);
 });

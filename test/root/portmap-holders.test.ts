@@ -1,0 +1,133 @@
+/** portmap: who holds a host port, across networks, backends and suites; and what an interrupted call leaves. */
+import test, { type ExecutionContext } from 'ava';
+import { BIN, REFERENCE_BIN, TestNode } from '#test/node.ts';
+import { addOutside } from '#test/outside.ts';
+import { sourceSeen } from '#test/traffic.ts';
+import { addBridgePod, bareConfig } from './pods.ts';
+
+const TCP = { hostPort: 8080, containerPort: 80, protocol: 'tcp' };
+const REFERENCE = `${REFERENCE_BIN}/portmap`;
+
+const addPod = (
+  t: ExecutionContext,
+  node: TestNode,
+  containerID: string,
+  keys: Readonly<Record<string, unknown>> = {},
+  portMappings: readonly object[] = [TCP],
+) =>
+  addBridgePod(t, node, containerID, { type: 'portmap', runtimeConfig: { portMappings }, ...keys });
+
+for (const [first, second] of [
+  ['nftables', 'iptables'],
+  ['iptables', 'nftables'],
+  [REFERENCE, 'nftables'],
+] as const) {
+  test(`a port held by ${first === REFERENCE ? 'the reference plugin' : first} is refused by ${second}`, async (t) => {
+    await using node = await TestNode.create();
+    const a = await addPod(t, node, 'a', { backend: first === REFERENCE ? 'iptables' : first });
+    const b = await addPod(t, node, 'b', { backend: second });
+    const plugin = first === REFERENCE ? first : 'portmap';
+    await node.succeed(t, 'ADD', { ...a.call, plugin });
+    const before = await node.rules();
+    const { json } = await node.call('ADD', b.call);
+    t.regex(json.msg, /Host port 8080\/tcp is already held by container id: a/);
+    t.is(await node.rules(), before);
+    await node.succeed(t, 'DEL', a.call);
+    await node.succeed(t, 'ADD', b.call);
+  });
+}
+
+for (const backend of ['nftables', 'iptables'] as const) {
+  test(`${backend}: two networks of one container may map the same port`, async (t) => {
+    await using node = await TestNode.create();
+    const outside = await addOutside(node, ['192.0.2.1/24', '192.0.2.254/24']);
+    const a = await addPod(t, node, 'a', { backend });
+    await node.succeed(t, 'ADD', a.call);
+    const second = { ...a.call, config: { ...a.config, name: 'net2' } };
+    await node.succeed(t, 'ADD', second);
+    await node.succeed(t, 'CHECK', second);
+    const way = { from: outside, address: '192.0.2.254', port: 8080, serverPort: 80 };
+    t.is(await sourceSeen({ ...way, to: a.netns }), '192.0.2.1');
+    await node.succeed(t, 'DEL', second);
+    t.is(await sourceSeen({ ...way, to: a.netns }), '192.0.2.1');
+    await node.succeed(t, 'DEL', a.call);
+    t.notRegex(await node.rules(), /8080|cni_portmap|CNI-DN/);
+  });
+}
+
+test('2,000 mappings of a pod are added, checked and deleted', async (t) => {
+  await using node = await TestNode.create();
+  const mappings = Array.from({ length: 2000 }, (_, index) => ({
+    hostPort: 10_000 + index,
+    containerPort: 80,
+    protocol: 'udp',
+  }));
+  const a = await addPod(t, node, 'a', {}, mappings);
+  await node.succeed(t, 'ADD', a.call);
+  await node.succeed(t, 'CHECK', a.call);
+  await node.succeed(t, 'DEL', { ...a.call, config: bareConfig(a) });
+  t.is(await node.rules(), '');
+});
+
+test('the same mapping in several words is one', async (t) => {
+  await using node = await TestNode.create();
+  const words = [undefined, '', '0.0.0.0', '::'];
+  const mappings = words.map((hostIP) => ({ ...TCP, hostIP }));
+  const a = await addPod(t, node, 'a', {}, mappings);
+  await node.succeed(t, 'ADD', a.call);
+  await node.succeed(t, 'CHECK', a.call);
+  await node.succeed(t, 'DEL', a.call);
+  t.is(await node.rules(), '');
+});
+
+test('iptables: ADD again beside DELs of other pods keeps the mappings', async (t) => {
+  await using node = await TestNode.create();
+  const pods = [];
+  for (const index of Array.from({ length: 8 }).keys()) {
+    const mappings = [{ ...TCP, hostPort: 8000 + index }];
+    pods.push(await addPod(t, node, `p${index}`, { backend: 'iptables' }, mappings));
+  }
+  await Promise.all(pods.map(({ call }) => node.succeed(t, 'ADD', call)));
+  await Promise.all(
+    pods.map(({ call }, index) => node.succeed(t, index % 2 === 0 ? 'ADD' : 'DEL', call)),
+  );
+  for (const { call } of pods.filter((_, index) => index % 2 === 0)) {
+    await node.succeed(t, 'CHECK', call);
+  }
+});
+
+test('ADD makes anew what somebody flushed, though the maps are there', async (t) => {
+  await using node = await TestNode.create();
+  const a = await addPod(t, node, 'a');
+  const b = await addPod(t, node, 'b', {}, [{ ...TCP, hostPort: 8081 }]);
+  await node.succeed(t, 'ADD', a.call);
+  await node.run('nft', ['flush', 'table', 'ip', 'cni_portmap']);
+  await node.succeed(t, 'ADD', b.call);
+  for (const { call } of [a, b]) await node.succeed(t, 'CHECK', call);
+});
+
+test('wherever a DEL is killed, the next one leaves nothing', async (t) => {
+  if (!BIN) {
+    t.log("skipped: from source there are too many system calls that are not the plugin's");
+    t.pass();
+    return;
+  }
+  await using node = await TestNode.create();
+  const conditionsV4 = ['ip', 'saddr', '!=', '198.51.100.0/24'];
+  const a = await addPod(t, node, 'a', { conditionsV4 });
+  const env = `CNI_COMMAND=DEL CNI_CONTAINERID=a CNI_NETNS=${a.netns} CNI_IFNAME=eth0 CNI_PATH=${BIN}`;
+  const input = node.writeFile('config.json', JSON.stringify(a.config));
+  let killed = 0;
+  for (let when = 1; ; when += 1) {
+    await node.succeed(t, 'ADD', a.call);
+    const inject = `strace -f -o /dev/null -e trace=sendto -e inject=sendto:signal=SIGKILL:when=${when}`;
+    const shell = `${env} ${inject} ${BIN}/portmap < ${input} > /dev/null || echo killed`;
+    const said = await node.run('sh', ['-c', shell]);
+    await node.succeed(t, 'DEL', a.call);
+    t.is(await node.rules(), '', `killed at request ${when}`);
+    if (!said.includes('killed')) break;
+    killed += 1;
+  }
+  t.true(killed > 10, `${killed} kills`);
+  t.log(`${killed} kill points, nothing left`);
+});
