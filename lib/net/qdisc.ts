@@ -10,10 +10,17 @@ const TCA = { KIND: 1, OPTIONS: 2 } as const;
 const TC_H_ROOT = 0xffff_ffff;
 const TC_H_INGRESS = 0xffff_fff1;
 const TCMSG_BYTES = 20;
+const TCMSG_HANDLE = 8;
+
+/** linux/pkt_cls.h: TC_U32_NODE */
+const U32_NODE_MASK = 0xfff;
 
 /** Handles: 1: of the bucket, ffff: of what comes in. */
 const BUCKET_HANDLE = 0x0001_0000;
 const INGRESS_HANDLE = 0xffff_0000;
+
+/** Where a clsact has its filters: for what comes in, and for what goes out. */
+const TC_H_CLSACT = [0xffff_fff2, 0xffff_fff3] as const;
 
 /** linux/pkt_sched.h: attributes of tbf, and struct tc_tbf_qopt with its two struct tc_ratespec. */
 const TCA_TBF = { PARMS: 1, RATE64: 4 } as const;
@@ -87,8 +94,17 @@ export function replaceTokenBucket(
   });
 }
 
-/** The token bucket that limits what leaves by an interface; undefined: another discipline does. As `tc qdisc show`. @throws NetlinkError */
-export function getTokenBucket(rtnl: Netlink, { name, index }: Link): TokenBucket | undefined {
+/** The discipline for what leaves by an interface. */
+export interface Qdisc {
+  readonly kind: string;
+  /** Whether the kernel put it there by itself: nobody chose it. */
+  readonly isDefault: boolean;
+  /** Of kind tbf. */
+  readonly bucket: TokenBucket | undefined;
+}
+
+/** The discipline for what leaves by an interface; undefined if that is gone. As `tc qdisc show dev DEV root`. @throws NetlinkError */
+export function getRootQdisc(rtnl: Netlink, { name, index }: Link): Qdisc | undefined {
   const request = {
     op: `show qdisc dev ${name}`,
     type: RTM.GETQDISC,
@@ -97,17 +113,25 @@ export function getTokenBucket(rtnl: Netlink, { name, index }: Link): TokenBucke
     body: encode({ index, parent: TC_H_ROOT }, []),
   };
   const [message] = absentAsUndefined(() => rtnl.request(request)) ?? [];
-  return message && decodeTokenBucket(message);
+  return message && decodeQdisc(message);
 }
 
-/** Reads an RTM_NEWQDISC; undefined for a discipline that is no token bucket. @throws MalformedMessage */
-function decodeTokenBucket(message: Message): TokenBucket | undefined {
+/** Reads an RTM_NEWQDISC. @throws MalformedMessage */
+function decodeQdisc(message: Message): Qdisc {
   const attributes = attributesOf(message);
-  const options = attributes.nested(TCA.OPTIONS);
+  const kind = attributes.text(TCA.KIND) ?? '';
+  return {
+    kind,
+    isDefault: viewOf(message.body).getUint32(TCMSG_HANDLE, true) === 0,
+    // Options of other kinds need not be attributes.
+    bucket: kind === 'tbf' ? decodeTokenBucket(attributes.nested(TCA.OPTIONS)) : undefined,
+  };
+}
+
+function decodeTokenBucket(options: Attributes): TokenBucket | undefined {
   const parameters = options.bytes(TCA_TBF.PARMS);
-  if (attributes.text(TCA.KIND) !== 'tbf' || (parameters?.length ?? 0) < QOPT.BYTES)
-    return undefined;
-  const view = viewOf(parameters ?? new Uint8Array());
+  if (parameters === undefined || parameters.length < QOPT.BYTES) return undefined;
+  const view = viewOf(parameters);
   const wide = options.u64(TCA_TBF.RATE64);
   return {
     bytesPerSecond: wide === undefined ? view.getUint32(QOPT.RATE, true) : Number(wide),
@@ -181,12 +205,20 @@ export function addRedirect(rtnl: Netlink, { name, index }: Link, target: Link):
 /** Priority 1, and the protocol in network order. */
 const filterInfo = (1 << 16) | (((ETH_P_ALL & 0xff) << 8) | (ETH_P_ALL >> 8));
 
-/** The interfaces, by index, that filters send to what comes in by this one. As `tc filter show dev DEV ingress`. @throws NetlinkError */
-export function listRedirects(rtnl: Netlink, { name, index }: Link): number[] {
-  const body = encode({ index, parent: INGRESS_HANDLE }, []);
+/** A filter: the interfaces, by index, that it sends packets to instead. */
+export interface Filter {
+  readonly redirects: readonly number[];
+}
+
+/** The filters of an interface's ingress qdisc, or of a clsact in its place. As `tc filter show dev DEV ingress`. @throws NetlinkError */
+export const listFilters = (rtnl: Netlink, link: Link): Filter[] =>
+  [INGRESS_HANDLE, ...TC_H_CLSACT].flatMap((parent) => filtersOf(rtnl, link, parent));
+
+function filtersOf(rtnl: Netlink, { name, index }: Link, parent: number): Filter[] {
   try {
+    const body = encode({ index, parent }, []);
     const request = { op: `show filters dev ${name}`, type: RTM.GETTFILTER, body };
-    return rtnl.dump(request).flatMap(decodeRedirects);
+    return rtnl.dump(request).flatMap(decodeFilter);
   } catch (error) {
     // Without an ingress qdisc there is nothing to list.
     if (isNetlinkError(error, 'ENOENT', 'EINVAL', 'ENODEV')) return [];
@@ -194,13 +226,20 @@ export function listRedirects(rtnl: Netlink, { name, index }: Link): number[] {
   }
 }
 
-/** Where the actions of an RTM_NEWTFILTER redirect to. @throws MalformedMessage */
-function decodeRedirects(message: Message): number[] {
-  const actions = attributesOf(message).nested(TCA.OPTIONS).nested(TCA_U32.ACT).list;
-  return actions.flatMap(({ value }) => {
-    const action = Attributes.decode(value);
-    const mirred = action.nested(TCA_ACT.OPTIONS).bytes(TCA_MIRRED_PARMS);
-    if (action.text(TCA_ACT.KIND) !== 'mirred' || (mirred?.length ?? 0) < MIRRED.BYTES) return [];
-    return [viewOf(mirred ?? new Uint8Array()).getUint32(MIRRED.IFINDEX, true)];
-  });
+/** Reads an RTM_NEWTFILTER; nothing for what filters are only kept in. @throws MalformedMessage */
+function decodeFilter(message: Message): Filter[] {
+  const attributes = attributesOf(message);
+  const handle = viewOf(message.body).getUint32(TCMSG_HANDLE, true);
+  // u32 keeps its filters in hash tables, whose handles have no node.
+  const isU32 = attributes.text(TCA.KIND) === 'u32';
+  if (handle === 0 || (isU32 && (handle & U32_NODE_MASK) === 0)) return [];
+  const actions = isU32 ? attributes.nested(TCA.OPTIONS).nested(TCA_U32.ACT).list : [];
+  return [{ redirects: actions.flatMap(({ value }) => decodeRedirect(Attributes.decode(value))) }];
+}
+
+function decodeRedirect(action: Attributes): number[] {
+  const mirred = action.nested(TCA_ACT.OPTIONS).bytes(TCA_MIRRED_PARMS);
+  if (action.text(TCA_ACT.KIND) !== 'mirred') return [];
+  if (mirred === undefined || mirred.length < MIRRED.BYTES) return [];
+  return [viewOf(mirred).getUint32(MIRRED.IFINDEX, true)];
 }

@@ -8,9 +8,6 @@ const LATENCY_S = 0.025;
 
 const UINT32_MAX = 0xffff_ffff;
 
-/** The kernel keeps times as 32 bits of nanoseconds, 64 of which are a tick. */
-const TICKS_MAX = UINT32_MAX >>> 6;
-
 /** Ticks in a microsecond, where the kernel does not say: 64 ns each. */
 const TICKS_PER_US = 15.625;
 
@@ -21,7 +18,7 @@ export function tokenBucket({ bitsPerSecond, burstBits }: Limit, ticksPerUs: num
   const microseconds = Math.trunc((burstBytes * 1_000_000) / bytesPerSecond);
   return {
     bytesPerSecond,
-    bufferTicks: Math.min(Math.trunc(microseconds * ticksPerUs), TICKS_MAX),
+    bufferTicks: Math.min(Math.trunc(microseconds * ticksPerUs), UINT32_MAX),
     limitBytes: Math.min(Math.trunc(bytesPerSecond * LATENCY_S) + burstBytes, UINT32_MAX),
   };
 }

@@ -16,19 +16,22 @@ import {
   listLinks,
   setLinkAlias,
 } from '#lib/net/link.ts';
-import type { Netlink } from '#lib/net/netlink.ts';
+import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
 import {
   addIngressQdisc,
   addRedirect,
   deleteIngressQdisc,
+  listFilters,
   replaceTokenBucket,
   type TokenBucket,
 } from '#lib/net/qdisc.ts';
 import { commentPrefix, hashedName, networkTag, ownerComment } from '#lib/netfilter/owner.ts';
 
+const IFB_PREFIX = 'bwp';
+
 /** The ifb interface of a container in a network, by the reference plugin's name. */
 export const ifbName = (owner: Pick<Attachment, 'network' | 'containerID'>): string =>
-  hashedName('bwp', owner, IFNAME_BYTES);
+  hashedName(IFB_PREFIX, owner, IFNAME_BYTES);
 
 /** Limits what comes from a container by the host's end of its veth pair. @returns the ifb interface. @throws CniError, NetlinkError */
 export function limitEgress(
@@ -44,12 +47,37 @@ export function limitEgress(
   const ifb = step(`failed to create ifb "${name}"`, () => addIfb(host, name, veth.mtuBytes));
   setLinkAlias(host, ifb, ownerComment(owner));
   replaceTokenBucket(host, ifb, bucket);
+  ensureIngressQdisc(host, veth);
   undo.defer(() => deleteIngressQdisc(host, veth));
-  // What an ADD left that died leads to an interface that is gone.
-  deleteIngressQdisc(host, veth);
-  addIngressQdisc(host, veth);
   addRedirect(host, veth, ifb);
   return ifb;
+}
+
+/** Filters can look at what comes in, and none does yet: what an ADD left that died goes, somebody else's stay. */
+function ensureIngressQdisc(host: Netlink, veth: Link): void {
+  try {
+    addIngressQdisc(host, veth);
+  } catch (error) {
+    if (!isNetlinkError(error, 'EEXIST')) throw error;
+    const isOwn = listFilters(host, veth).every(({ redirects }) =>
+      redirects.some((index) => isOwnOrGone(host, index)),
+    );
+    if (!isOwn) {
+      throw new CniError(
+        CODE.INTERNAL,
+        `Interface "${veth.name}" has filters for what comes in that are somebody else's`,
+        `to let this plugin limit it: tc qdisc del dev ${veth.name} ingress`,
+      );
+    }
+    deleteIngressQdisc(host, veth);
+    addIngressQdisc(host, veth);
+  }
+}
+
+function isOwnOrGone(host: Netlink, index: number): boolean {
+  // The kernel says 0 of a target that is gone.
+  const link = index === 0 ? undefined : getLink(host, index);
+  return link === undefined || (link.kind === 'ifb' && link.name.startsWith(IFB_PREFIX));
 }
 
 /** Two interfaces of a container in one network share the name: the second must not take the first one's. */

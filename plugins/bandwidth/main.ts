@@ -10,8 +10,8 @@ import { getLink, type Link } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
 import {
   deleteRootQdisc,
-  getTokenBucket,
-  listRedirects,
+  getRootQdisc,
+  listFilters,
   replaceTokenBucket,
   type TokenBucket,
 } from '#lib/net/qdisc.ts';
@@ -36,6 +36,7 @@ export const bandwidth = definePlugin({
     using undo = new DisposableStack();
     const veth = findHostVeth(host, container, attachment.ifName, prevResult);
     if (ingress !== undefined) {
+      refuseChosenQdisc(host, veth);
       undo.defer(() => deleteRootQdisc(host, veth));
       const bucket = bucketFor(ingress);
       step('failed to limit what goes to the container', () =>
@@ -68,7 +69,7 @@ export const bandwidth = definePlugin({
     const ifb = getLink(host, ifbName(attachment));
     if (ifb === undefined) throw broken(`Interface "${ifbName(attachment)}" is gone`);
     checkBucket(host, ifb, bucketFor(egress));
-    if (!listRedirects(host, veth).includes(ifb.index)) {
+    if (!listFilters(host, veth).some(({ redirects }) => redirects.includes(ifb.index))) {
       throw broken(`What comes in by "${veth.name}" is not redirected to "${ifb.name}"`);
     }
   },
@@ -90,11 +91,22 @@ export const bandwidth = definePlugin({
   },
 });
 
+/** A discipline that somebody chose for the interface stays. @throws CniError */
+function refuseChosenQdisc(host: Netlink, veth: Link): void {
+  const present = getRootQdisc(host, veth);
+  if (present === undefined || present.isDefault || present.kind === 'tbf') return;
+  throw new CniError(
+    CODE.INTERNAL,
+    `Interface "${veth.name}" has a queueing discipline already: ${present.kind}`,
+    `to let this plugin limit it: tc qdisc del dev ${veth.name} root`,
+  );
+}
+
 const bucketFor = (limit: Limit): TokenBucket => tokenBucket(limit, readTicksPerUs());
 
 /** The difference is named in the reference plugin's words. */
 function checkBucket(host: Netlink, link: Link, wanted: TokenBucket): void {
-  const present = getTokenBucket(host, link);
+  const present = getRootQdisc(host, link)?.bucket;
   const where = `of interface "${link.name}"`;
   if (present === undefined) throw broken(`No token bucket limits the rate ${where}`);
   if (sameBucket(present, wanted)) return;

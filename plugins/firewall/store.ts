@@ -6,6 +6,7 @@ import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
 import { CniError } from '#lib/cni/error.ts';
 import { parseWith } from '#lib/cni/schema.ts';
 import { networkTag } from '#lib/netfilter/owner.ts';
+import { sha512 } from '#lib/sys/digest.ts';
 import {
   deleteFile,
   ensureFolder,
@@ -25,9 +26,15 @@ type Owner = AttachmentKey & Pick<Attachment, 'network'>;
 
 const ENDING = '.json';
 
+/** Linux allows 255 bytes with the ending. */
+const NAME_LENGTH = 240;
+
 /** A colon can be in neither a container ID nor an interface's name. */
-const fileName = ({ containerID, ifName, network }: Owner): string =>
-  `${containerID}:${ifName}:${networkTag(network)}${ENDING}`;
+function fileName({ containerID, ifName, network }: Owner): string {
+  const name = `${containerID}:${ifName}:${networkTag(network)}`;
+  // Container IDs may be longer than names of files: the digest is as good, if not for people.
+  return `${name.length <= NAME_LENGTH ? name : sha512(name)}${ENDING}`;
+}
 
 /** Writes what an attachment has, in place of what it had. @throws SysError */
 export function saveHolding(dataDir: string, holding: Holding): void {

@@ -29,7 +29,7 @@ async function queues(node: TestNode, pod: Pod): Promise<string> {
   const veth = vethOf(pod);
   const texts = [
     await node.run('tc', ['qdisc', 'show']),
-    await node.run('tc', ['filter', 'show', 'dev', veth, 'parent', 'ffff:']),
+    await node.run('tc', ['filter', 'show', 'dev', veth, 'ingress']),
   ];
   return (
     texts
@@ -137,6 +137,30 @@ test('a burst and a rate that 32 bits do not hold are kept as well as the kernel
   t.regex(await queues(node, a), /dev VETH root .*rate 1Mbit/);
   t.regex(await queues(node, a), /dev bwp\w+ root .*rate 80Gbit/);
 });
+
+const CHOSEN = {
+  'a queueing discipline': [
+    (veth: string) => `tc qdisc add dev ${veth} root handle 5: pfifo limit 9`,
+    /has a queueing discipline already: pfifo/,
+  ],
+  'a filter': [
+    (veth: string) =>
+      `tc qdisc add dev ${veth} clsact && tc filter add dev ${veth} ingress protocol ip prio 7 u32 match ip dst 203.0.113.9/32 flowid 1:7`,
+    /has filters for what comes in that are somebody else's/,
+  ],
+} as const;
+
+for (const [what, [command, expected]] of Object.entries(CHOSEN)) {
+  test(`${what} that somebody chose for the interface stays: ADD is refused`, async (t) => {
+    await using node = await TestNode.create();
+    const a = await addPod(t, node, 'a');
+    await node.run('sh', ['-c', command(vethOf(a))]);
+    const before = await queues(node, a);
+    t.regex((await node.call('ADD', a.call)).json.msg, expected);
+    t.is(await queues(node, a), before);
+    t.deepEqual(await node.ip('link show type ifb'), []);
+  });
+}
 
 test('an ADD again after one that died makes it anew', async (t) => {
   await using node = await TestNode.create();

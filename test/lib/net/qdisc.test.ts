@@ -6,8 +6,8 @@ import type { Message } from '#lib/net/message.ts';
 import {
   addIngressQdisc,
   addRedirect,
-  getTokenBucket,
-  listRedirects,
+  getRootQdisc,
+  listFilters,
   replaceTokenBucket,
 } from '#lib/net/qdisc.ts';
 import { matches } from './captured.ts';
@@ -87,20 +87,22 @@ const LISTED_QDISC = `00 00 0000 03000000 00000100 ffffffff 03000000
 const answering = (...answers: readonly Omit<Message, 'sequence'>[]) =>
   fakeNetlink(() => answers).netlink;
 
-test('getTokenBucket() reads what the kernel answers', (t) => {
+test('getRootQdisc() reads what the kernel answers', (t) => {
   const reply = { type: 36, flags: 0, body: hex(LISTED_QDISC) };
-  t.deepEqual(getTokenBucket(answering(reply, ack()), VETH), BUCKET);
+  const qdisc = { kind: 'tbf', isDefault: false, bucket: BUCKET };
+  t.deepEqual(getRootQdisc(answering(reply, ack()), VETH), qdisc);
 });
 
-test('getTokenBucket() is undefined for another discipline, and for an interface that is gone', (t) => {
+test('getRootQdisc() tells what nobody chose, and an interface that is gone', (t) => {
   const noqueue = `00 00 0000 01000000 00000000 ffffffff 02000000
     0c00 0100 6e6f717565756500`;
   const reply = { type: 36, flags: 0, body: hex(noqueue) };
-  t.is(getTokenBucket(answering(reply, ack()), VETH), undefined);
-  t.is(getTokenBucket(answering(ack(19)), VETH), undefined);
+  const qdisc = { kind: 'noqueue', isDefault: true, bucket: undefined };
+  t.deepEqual(getRootQdisc(answering(reply, ack()), VETH), qdisc);
+  t.is(getRootQdisc(answering(ack(19)), VETH), undefined);
 });
 
-test('listRedirects() finds where the filters of an interface send packets', (t) => {
+test('listFilters() finds where the filters of an interface send packets, and no hash tables', (t) => {
   const start = '00 00 0000 03000000 00000080 0000ffff 00030100 0800 0100 75333200';
   const hashTable = `${start} 0800 0b00 00000000 0c00 0200 0800 0400 01000000`;
   const filter = `00 00 0000 03000000 00080080 0000ffff 00030100
@@ -116,5 +118,8 @@ test('listRedirects() finds where the filters of an interface send packets', (t)
             2000 0200 01000000 00000000 04000000 01000000 01000000 01000000 04000000
             2000 0100 2b00000000000000 2b00000000000000 0000000000000000 00000000`;
   const replies = [hashTable, filter].map((text) => ({ type: 44, flags: 2, body: hex(text) }));
-  t.deepEqual(listRedirects(answering(...replies, done()), VETH), [4]);
+  const { netlink } = fakeNetlink(({ body }) =>
+    Buffer.from(body).readUInt32LE(12) === 0xffff_0000 ? [...replies, done()] : [done()],
+  );
+  t.deepEqual(listFilters(netlink, VETH), [{ redirects: [4] }]);
 });
