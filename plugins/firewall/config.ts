@@ -1,6 +1,7 @@
 /** The keys that firewall reads, and what it keeps of an attachment from ADD to DEL. */
 import * as z from 'zod/mini';
-import { object, optional, prefix, textAs } from '#lib/cni/schema.ts';
+import type { Call } from '#lib/cni/plugin.ts';
+import { object, optional, parseWith, prefix, textAs } from '#lib/cni/schema.ts';
 
 /** What lets the pods' traffic through. */
 export type Backend = 'iptables' | 'firewalld';
@@ -44,19 +45,35 @@ const folder = textAs((text) => {
   throw new Error(`must be an absolute path, not "${text}"`);
 });
 
-export const FirewallConfig = object({
+const place = {
+  /** The folder of the files that remember what each pod has. */
+  dataDir: optional(folder, '/run/cni/firewall'),
+};
+
+/** What DEL and GC need, and no more: a pod whose ADD was refused for a faulty key must be deleted all the same. */
+export const FirewallPlace = object(place);
+export type FirewallPlace = z.infer<typeof FirewallPlace>;
+
+const FirewallConfig = object({
   /** "iptables" or "firewalld"; default: firewalld if it runs, else iptables. */
   backend: z.optional(backend),
   /** iptables: the chain for the administrator's own rules, which come before those of the pods. */
   iptablesAdminChainName: optional(chainName, 'CNI-ADMIN'),
   /** firewalld: the zone that the pods' addresses become sources of. */
   firewalldZone: optional(zoneName, 'trusted'),
-  /** Who may reach a pod: "open" (all), "same-bridge" (not the pods of other such bridges), "isolated" (no other pod). */
+  /** Who may reach a pod: "open" (all), "same-bridge" (not the pods of other such bridges), "isolated" (nor other pods of its own). */
   ingressPolicy: z.optional(ingressPolicy),
-  /** The folder of the files that remember what each pod has. */
-  dataDir: optional(folder, '/run/cni/firewall'),
+  ...place,
 });
+/** The keys of firewall. */
 export type FirewallConfig = z.infer<typeof FirewallConfig>;
+
+/** The configuration of a call. @throws CniError INVALID_CONFIG */
+export const firewallConfig = ({
+  json,
+  network,
+}: Pick<Call<unknown>, 'json' | 'network'>): FirewallConfig =>
+  parseWith(FirewallConfig, json, `network config "${network}"`);
 
 /** What an attachment has, as its file tells: our own, in our own words. */
 export const Holding = z.object({

@@ -10,7 +10,13 @@ import { isAtLeast, SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { hasIptables } from '#lib/netfilter/iptables.ts';
 import { log } from '#lib/sys/process.ts';
 import { readSysctl } from '#lib/sys/sysctl.ts';
-import { type Backend, FirewallConfig, type Holding } from './config.ts';
+import {
+  type Backend,
+  type FirewallConfig,
+  firewallConfig,
+  FirewallPlace,
+  type Holding,
+} from './config.ts';
 import * as firewalld from './firewalld.ts';
 import { admit, checkRules, dismiss } from './iptables.ts';
 import type { Isolation } from './isolation.ts';
@@ -31,9 +37,11 @@ const BRIDGE_NAME = /^[^\s"'\\/!-][^\s"'\\/]{0,14}(?<!\+)$/;
 export const firewall = definePlugin({
   name: 'firewall',
   versions: SPEC_VERSIONS.filter((version) => isAtLeast(version, '0.4.0')),
-  config: FirewallConfig,
+  config: FirewallPlace,
 
-  add({ config, attachment, ...call }) {
+  add(call) {
+    const { attachment } = call;
+    const config = firewallConfig(call);
     const prevResult = requirePrevResult(call, NO_PREV_RESULT);
     const { dataDir } = config;
     const wanted = holdingOf(config, attachment, prevResult, chooseBackend(config));
@@ -50,7 +58,9 @@ export const firewall = definePlugin({
     return prevResult;
   },
 
-  check({ config, attachment, ...call }) {
+  check(call) {
+    const { attachment } = call;
+    const config = firewallConfig(call);
     const prevResult = requirePrevResult(call, NO_PREV_RESULT);
     const backend = loadHolding(config.dataDir, attachment)?.backend ?? chooseBackend(config);
     const wanted = holdingOf(config, attachment, prevResult, backend);
@@ -74,7 +84,8 @@ export const firewall = definePlugin({
     release(config, dead);
   },
 
-  status({ config: { backend, ingressPolicy } }) {
+  status(call) {
+    const { backend, ingressPolicy } = firewallConfig(call);
     const runs = backend !== 'iptables' && firewalld.seesFirewalld();
     if (backend === 'firewalld' && !runs) throw unavailable('firewalld does not run');
     const needsIptables = !runs || ingressPolicy !== undefined;
@@ -139,12 +150,10 @@ function isolationOf({ ingressPolicy }: FirewallConfig, prevResult: Result): Iso
 }
 
 /** What the reference plugin may have made for the attachment, in either backend, as far as prevResult tells. */
-function toldHoldings({
-  config,
-  attachment,
-  prevResult,
-}: AttachmentCall<FirewallConfig>): Holding[] {
-  if (prevResult === undefined) return [];
+function toldHoldings(call: AttachmentCall<FirewallPlace>): Holding[] {
+  const { attachment, prevResult } = call;
+  const config = readableConfig(call);
+  if (prevResult === undefined || config === undefined) return [];
   const { ingressPolicy } = config;
   const [first] = prevResult.interfaces;
   const told = {
@@ -155,8 +164,18 @@ function toldHoldings({
   return firewalld.seesFirewalld() ? [told, { ...told, backend: 'firewalld' }] : [told];
 }
 
+/** With a faulty key there was no ADD that succeeded. */
+function readableConfig(call: AttachmentCall<FirewallPlace>): FirewallConfig | undefined {
+  try {
+    return firewallConfig(call);
+  } catch (error) {
+    if (error instanceof CniError) return undefined;
+    throw error;
+  }
+}
+
 /** Ends what attachments have; their files go when everything else is gone. */
-function release({ dataDir }: FirewallConfig, leaving: readonly Holding[]): void {
+function release({ dataDir }: FirewallPlace, leaving: readonly Holding[]): void {
   if (leaving.length === 0) return;
   removeSources(dataDir, leaving);
   dismiss(dataDir, leaving);

@@ -1,6 +1,7 @@
 /** The keys that portmap reads, and what follows from them. */
 import * as z from 'zod/mini';
 import { addressIfAny, integer, object, optional, parseWith, textAs } from '#lib/cni/schema.ts';
+import type { Call } from '#lib/cni/plugin.ts';
 import type { Backend } from '#lib/netfilter/backend.ts';
 
 /** The bit of the packet mark that the reference plugin takes. */
@@ -57,13 +58,19 @@ const Keys = object({
   conditionsV4: optional(z.array(z.string()), []),
   /** The same for IPv6. */
   conditionsV6: optional(z.array(z.string()), []),
-  /** Read by ADD and CHECK alone: a faulty list must not hold up DEL. */
-  runtimeConfig: z.optional(object({ portMappings: z.optional(z.unknown()) })),
+  /** Capability portMappings. */
+  runtimeConfig: z.optional(object({ portMappings: optional(z.array(PortMapping), []) })),
 });
 type Keys = z.infer<typeof Keys>;
 
-/** The configuration of portmap: its keys, checked against each other. */
-export const PortmapConfig = z.pipe(
+/**
+ * Taken as it comes: DEL and GC read none of it, and must not fail for what they do not read. A pod whose ADD was refused for a
+ * faulty key could not be deleted either. ADD, CHECK and STATUS read it with portmapConfig.
+ */
+export const UnreadConfig = z.unknown();
+
+/** The keys of portmap, checked against each other. */
+const PortmapConfig = z.pipe(
   Keys,
   z.transform((keys, { issues }) => {
     const refuse = (message: string) => issues.push({ code: 'custom', message, input: keys });
@@ -83,7 +90,7 @@ export const PortmapConfig = z.pipe(
         externalChain: keys.externalSetMarkChain,
       },
       conditions: { 4: keys.conditionsV4, 6: keys.conditionsV6 },
-      portMappings: keys.runtimeConfig?.portMappings,
+      portMappings: keys.runtimeConfig?.portMappings ?? [],
     };
   }),
 );
@@ -118,6 +125,6 @@ function backendOf(keys: Keys, refuse: (message: string) => void): Backend | und
   return backend;
 }
 
-/** The port mappings that the runtime asks for. @throws CniError INVALID_CONFIG */
-export const portMappings = ({ portMappings: list }: PortmapConfig): PortMapping[] =>
-  parseWith(z.array(PortMapping), list ?? [], 'runtimeConfig.portMappings');
+/** The configuration of a call. @throws CniError INVALID_CONFIG */
+export const portmapConfig = ({ json, network }: Pick<Call<unknown>, 'json' | 'network'>) =>
+  parseWith(PortmapConfig, json, `network config "${network}"`);

@@ -16,24 +16,25 @@ import {
 } from '#lib/netfilter/backend.ts';
 import { log } from '#lib/sys/process.ts';
 import { trySysctl } from '#lib/sys/sysctl.ts';
-import { PortmapConfig, portMappings } from './config.ts';
+import { type PortmapConfig, portmapConfig, UnreadConfig } from './config.ts';
 import { forgetFlowsTo, forgetFormerFlows } from './flows.ts';
 import { describeHostPort, type Forward, forwards } from './forward.ts';
 import * as iptables from './iptables.ts';
 import * as maps from './nftables.ts';
 import { deleteReferenceRules } from './reference.ts';
 
-type PortmapCall = AttachmentCall<PortmapConfig>;
+type PortmapCall = AttachmentCall<unknown>;
 
 export const portmap = definePlugin({
   name: 'portmap',
   versions: SPEC_VERSIONS,
-  config: PortmapConfig,
+  config: UnreadConfig,
 
   add(call) {
-    const { attachment, config } = call;
+    const { attachment } = call;
+    const config = portmapConfig(call);
     const prevResult = requirePrevResult(call);
-    const wanted = forwards(portMappings(config), prevResult, attachment);
+    const wanted = forwards(config.portMappings, prevResult, attachment);
     if (wanted.length === 0) return prevResult;
     using undo = new DisposableStack();
     undo.defer(() => unmap(call));
@@ -45,9 +46,10 @@ export const portmap = definePlugin({
   },
 
   check(call) {
-    const { attachment, config } = call;
+    const { attachment } = call;
+    const config = portmapConfig(call);
     const prevResult = requirePrevResult(call);
-    const wanted = forwards(portMappings(config), prevResult, attachment);
+    const wanted = forwards(config.portMappings, prevResult, attachment);
     using nftables = openNftablesIfAny();
     const others =
       nftables === undefined ? wanted : maps.missingMappings(nftables, attachment, wanted, config);
@@ -70,7 +72,7 @@ export const portmap = definePlugin({
     );
   },
 
-  status: ({ config }) => requireBackend(config.backend, 'map ports'),
+  status: (call) => requireBackend(portmapConfig(call).backend, 'map ports'),
 });
 
 function map(attachment: Attachment, wanted: readonly Forward[], config: PortmapConfig): void {
@@ -86,12 +88,13 @@ function map(attachment: Attachment, wanted: readonly Forward[], config: Portmap
 
 /** Ends the mappings of an attachment, whichever backend of ours or of the reference plugin made them. */
 function unmap(call: PortmapCall): void {
-  const { attachment, config } = call;
+  const { attachment } = call;
   const told = knownPods(call);
   using nftables = openNftablesIfAny();
   const pods: Address[] = [];
   cleanUp(
-    () => nftables && pods.push(...maps.deleteMappings(nftables, attachment, hasMappings(config))),
+    () =>
+      nftables && pods.push(...maps.deleteMappings(nftables, attachment, asksForMappings(call))),
     () => {
       if (iptables.deleteMappings(nftables, attachment)) pods.push(...told);
     },
@@ -103,8 +106,8 @@ function unmap(call: PortmapCall): void {
   );
 }
 
-const hasMappings = ({ portMappings: list }: PortmapConfig): boolean =>
-  Array.isArray(list) && list.length > 0;
+/** Whether the runtime asks for mappings, well or badly. */
+const asksForMappings = ({ json }: PortmapCall): boolean => json['runtimeConfig'] !== undefined;
 
 const knownPods = ({ prevResult, attachment }: PortmapCall): Address[] =>
   prevResult === undefined

@@ -1,5 +1,7 @@
 /** Bad input of firewall: one JSON error with the right code, nothing changed. */
 import test from 'ava';
+import { chainedConfig } from '#test/configs.ts';
+import { TestNode } from '#test/node.ts';
 import { type BadCall, chainedWith, refuses } from './refuses.ts';
 
 const keys = (more: Record<string, unknown>) => chainedWith('firewall', more);
@@ -88,3 +90,18 @@ const CASES: Readonly<Record<string, BadCall>> = {
 
 for (const [what, bad] of Object.entries(CASES))
   test(`firewall: ${what}`, refuses, 'firewall', bad);
+
+test('firewall: faulty keys do not hold up DEL, nor does a container ID longer than a file name', async (t) => {
+  await using node = await TestNode.create();
+  const dataDir = node.path('firewall');
+  for (const more of [{ backend: 'x' }, { ingressPolicy: 'x' }, { firewalldZone: '--help' }]) {
+    const config = chainedConfig('firewall', { dataDir, ...more });
+    await node.succeed(t, 'DEL', { plugin: 'firewall', config });
+  }
+  const config = chainedConfig('firewall', { dataDir, backend: 'iptables' });
+  const call = { plugin: 'firewall', config, containerID: 'x'.repeat(230) };
+  const netns = await node.addPod('a');
+  await node.succeed(t, 'ADD', { ...call, netns });
+  await node.succeed(t, 'DEL', call);
+  t.notRegex(await node.run('iptables-save', []), /10\.1\.0\.2/);
+});

@@ -20,7 +20,7 @@ const CASES: Readonly<Record<string, BadCall>> = {
   },
   'host port 0': {
     code: 7,
-    message: /"\[0\]\.hostPort" Invalid host port number: 0/,
+    message: /"runtimeConfig\.portMappings\[0\]\.hostPort" Invalid host port number: 0/,
     call: mappings({ ...TCP, hostPort: 0 }),
   },
   'host port 65536': {
@@ -35,22 +35,23 @@ const CASES: Readonly<Record<string, BadCall>> = {
   },
   'a port by name': {
     code: 7,
-    message: /"\[0\]\.hostPort" must be an int, not "http"|must be a number, not "http"/,
+    message:
+      /"runtimeConfig\.portMappings\[0\]\.hostPort" must be an int, not "http"|must be a number, not "http"/,
     call: mappings({ ...TCP, hostPort: 'http' }),
   },
   'a port that is missing': {
     code: 7,
-    message: /"\[0\]\.containerPort" is missing/,
+    message: /"runtimeConfig\.portMappings\[0\]\.containerPort" is missing/,
     call: mappings({ hostPort: 8080 }),
   },
   'an unknown protocol': {
     code: 7,
-    message: /"\[0\]\.protocol" must be tcp, udp, sctp, not "icmp"/,
+    message: /"runtimeConfig\.portMappings\[0\]\.protocol" must be tcp, udp, sctp, not "icmp"/,
     call: mappings({ ...TCP, protocol: 'icmp' }),
   },
   'a host address that is none': {
     code: 7,
-    message: /"\[0\]\.hostIP" "localhost" is not an IP address/,
+    message: /"runtimeConfig\.portMappings\[0\]\.hostIP" "localhost" is not an IP address/,
     call: mappings({ ...TCP, hostIP: 'localhost' }),
   },
   'the same port twice': {
@@ -60,7 +61,7 @@ const CASES: Readonly<Record<string, BadCall>> = {
   },
   'no list': {
     code: 7,
-    message: /Invalid runtimeConfig\.portMappings: must be an array/,
+    message: /"runtimeConfig\.portMappings" must be an array/,
     call: chainedWith('portmap', { runtimeConfig: { portMappings: 8080 } }),
   },
   'an unknown backend': {
@@ -109,9 +110,12 @@ const CASES: Readonly<Record<string, BadCall>> = {
 
 for (const [what, bad] of Object.entries(CASES)) test(`portmap: ${what}`, refuses, 'portmap', bad);
 
-test('portmap: faulty mappings do not hold up DEL', async (t) => {
+test('portmap: faulty keys do not hold up DEL', async (t) => {
   await using node = await TestNode.create();
   const runtimeConfig = { portMappings: [{ hostPort: 0, containerPort: 'x' }] };
-  const config = chainedConfig('portmap', { runtimeConfig });
-  await node.succeed(t, 'DEL', { plugin: 'portmap', config });
+  const faulty = [{ runtimeConfig }, { backend: 'x' }, { markMasqBit: 99 }, { conditionsV4: 7 }];
+  for (const more of faulty) {
+    const config = chainedConfig('portmap', more);
+    await node.succeed(t, 'DEL', { plugin: 'portmap', config });
+  }
 });
