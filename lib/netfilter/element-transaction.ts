@@ -56,16 +56,18 @@ export function deleteElements(
     const entries = listIndex(nftables, table, key);
     if (entries.length === 0) return false;
     const removals = entries.map(removalOf);
-    const chains = deleteUnused(nftables, table, removals);
+    const chains = deleteUnused(nftables, table, removals, 1);
     const requests = entries.flatMap((entry, index) => [
       deleteFromIndex(table, entry),
       ...(removals[index]?.requests ?? []),
     ]);
     try {
       nftables.commit([...requests, ...chains]);
-      if (chains.length > 0 || removals.every(({ chain }) => chain === undefined)) {
-        acceptUse(() => nftables.commit(rest));
-      }
+      // Of two last DELs at once each saw the other's elements: the second to get here sees none.
+      const late = deleteUnused(nftables, table, removals, 0);
+      if (late.length > 0) acceptUse(() => nftables.commit(late));
+      const isChainless = removals.every(({ chain }) => chain === undefined);
+      if (chains.length + late.length > 0 || isChainless) acceptUse(() => nftables.commit(rest));
       return true;
     } catch (error) {
       // Another DEL of the same pod was quicker, or an ADD that leads to one of the chains.
@@ -74,12 +76,20 @@ export function deleteElements(
   }
 }
 
-/** The requests that delete the chains which nothing but these elements leads to, and those which nothing but these chains does. */
-function deleteUnused(nftables: Nftables, table: Table, removals: readonly Removal[]): Request[] {
+/**
+ * The requests that delete the chains which nothing but these elements leads to (each still does, or 0: none any more), and those
+ * which nothing but these chains does.
+ */
+function deleteUnused(
+  nftables: Nftables,
+  table: Table,
+  removals: readonly Removal[],
+  each: 0 | 1,
+): Request[] {
   const ending = new Map<string, number>();
-  const lead = (chain: string | undefined) =>
-    chain !== undefined && ending.set(chain, (ending.get(chain) ?? 0) + 1);
-  for (const { chain } of removals) lead(chain);
+  const lead = (chain: string | undefined, times: number) =>
+    chain !== undefined && ending.set(chain, (ending.get(chain) ?? 0) + times);
+  for (const { chain } of removals) lead(chain, each);
   const requests: Request[] = [];
   // A chain's targets come after it: a map is walked with what is added on the way.
   for (const [chain, fewer] of ending) {
@@ -87,7 +97,7 @@ function deleteUnused(nftables: Nftables, table: Table, removals: readonly Remov
     const use = nftables.chainUse(table, chain);
     if (use === undefined || use > rules.length + fewer) continue;
     requests.push(nft.deleteRules(table, chain), nft.deleteChain(table, chain));
-    for (const { targets } of rules) for (const target of targets) lead(target);
+    for (const { targets } of rules) for (const target of targets) lead(target, 1);
   }
   return requests;
 }

@@ -63,13 +63,16 @@ const EXAMPLES: Readonly<Record<string, Example>> = {
 /** Files that stay for the next pod, of host-local, firewall and the folders' owners. */
 const STAY = /^(\.\/)?(run|var\/lib)\/.*\/(lock|last_reserved_ip\.\d+|\.attachments.*)$/;
 
-/** A host's own /run and /var/lib, with the namespaces that the test made; then the calls, in the order of a runtime. */
+/** A host's own /run and /var/lib, with the namespaces and the folder that the test made; then the calls, in the order of a runtime. */
 const script = (network: string, look: string): string => `set -e
-mkdir "$FOLDER/namespaces"
-mount --rbind /run/netns "$FOLDER/namespaces"
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/netns /mnt/folder
+mount --rbind /run/netns /mnt/netns
+mount --rbind "$FOLDER" /mnt/folder
 mount -t tmpfs tmpfs /run
-mkdir -p /run/netns /run/flannel
-mount --rbind "$FOLDER/namespaces" /run/netns
+mkdir -p /run/netns /run/flannel "$FOLDER"
+mount --rbind /mnt/netns /run/netns
+mount --rbind /mnt/folder "$FOLDER"
 mount -t tmpfs tmpfs /var/lib
 cp "$FOLDER/subnet.env" /run/flannel/
 $CNITOOL add ${network} "$POD"
