@@ -4,7 +4,14 @@ import { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
-import { changeTable, deleteChain, hasChain, readTable } from '#lib/netfilter/iptables.ts';
+import { hasLegacyChain } from '#lib/net/xtables.ts';
+import {
+  changeTable,
+  deleteChain,
+  hasChain,
+  nftTable,
+  readTable,
+} from '#lib/netfilter/iptables.ts';
 import type { Container } from '#lib/netfilter/owner.ts';
 import type { PortmapConfig } from './config.ts';
 import { describeHostPort, FAMILIES, type Forward } from './forward.ts';
@@ -58,6 +65,11 @@ function addFamily(
   }
 }
 
+/** Whether any container's chain is entered: the shared chains stay when the last one has left. Starts no program. */
+const hasContainers = (nftables: Nftables | undefined, family: Family): boolean =>
+  (nftables?.listRules(nftTable(family, 'nat'), DNAT).length ?? 0) > 0 ||
+  hasLegacyChain(family, 'nat', DNAT);
+
 /** Refuses ports that another container holds, for a backend that makes no rules. @throws CniError that names it */
 export function refuseHeldPorts(
   nftables: Nftables | undefined,
@@ -66,7 +78,7 @@ export function refuseHeldPorts(
 ): void {
   for (const family of FAMILIES) {
     const own = wanted.filter((forward) => forward.family === family);
-    if (own.length === 0 || !hasChain(nftables, family, { table: 'nat', chain: DNAT })) continue;
+    if (own.length === 0 || !hasContainers(nftables, family)) continue;
     deadHolders(readTable(family, 'nat'), owner, own);
   }
 }
