@@ -21,6 +21,9 @@ const TABLE_FAMILIES = { 4: 'ip', 6: 'ip6' } as const satisfies Record<Family, T
 const LOCK_SECONDS = 10;
 const CHILD_LIMIT_MS = 30_000;
 
+/** How often a change is tried that fails. */
+const RACE_LIMIT = 5;
+
 /** A chain of a container's and the shared chain whose rules lead to it. */
 export interface ContainerChain {
   readonly table: XtablesName;
@@ -115,6 +118,29 @@ export const readTable = (family: Family, table: XtablesName): string[] =>
 /** Carries out all lines of iptables-restore's language or none; other rules stay. @throws CniError with what iptables said */
 export const changeTable = (family: Family, table: XtablesName, lines: readonly string[]): void =>
   restore(PROGRAMS[family], table, lines);
+
+/**
+ * Changes a table by lines that follow from what it holds; asked for again when the change fails, since somebody else may have
+ * changed the same chains in between: the reference plugins take no lock from reading to writing. @throws CniError with what
+ * iptables said, or what linesFor throws
+ */
+export function updateTable(
+  family: Family,
+  table: XtablesName,
+  linesFor: (present: readonly string[]) => readonly string[],
+): void {
+  for (let tries = 1; ; tries += 1) {
+    const lines = linesFor(readTable(family, table));
+    try {
+      changeTable(family, table, lines);
+      return;
+    } catch (error) {
+      // One that took too long would take too long again.
+      const isFinal = !(error instanceof CniError) || error.code !== CODE.IO_FAILURE;
+      if (isFinal || tries === RACE_LIMIT) throw error;
+    }
+  }
+}
 
 /** Whether this host has the programs of a family. */
 export function hasIptables(family: Family = 4): boolean {

@@ -3,7 +3,7 @@ import type { Family } from '#lib/addr/address.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import { openNftablesIfAny } from '#lib/netfilter/backend.ts';
-import { changeTable, hasChain, readTable } from '#lib/netfilter/iptables.ts';
+import { hasChain, readTable, updateTable } from '#lib/netfilter/iptables.ts';
 import type { FirewallConfig, Holding } from './config.ts';
 import {
   admissionLines,
@@ -16,9 +16,6 @@ import {
 import { type Isolation, isolationLines, missingIsolation, releaseLines } from './isolation.ts';
 import { parseTable, type Table } from './rule.ts';
 import { deleteHolding, listOthers, lockChains } from './store.ts';
-
-/** How often a change is tried that fails because somebody else changes the same chains: the reference plugin, for one. */
-const RACE_LIMIT = 5;
 
 const FAMILIES = [4, 6] as const satisfies readonly Family[];
 
@@ -98,21 +95,8 @@ function hasRules(family: Family): boolean {
   return [PODS, STAGE_1].some((chain) => hasChain(nftables, family, { table: 'filter', chain }));
 }
 
-function change(family: Family, linesFor: (table: Table) => string[]): void {
-  let lines = linesFor(read(family));
-  for (let tries = 1; lines.length > 0; tries += 1) {
-    try {
-      changeTable(family, 'filter', lines);
-      return;
-    } catch (error) {
-      if (!(error instanceof CniError) || tries === RACE_LIMIT) throw error;
-      const next = linesFor(read(family));
-      // Nobody changed anything in between: it would fail again.
-      if (next.join('\n') === lines.join('\n')) throw error;
-      lines = next;
-    }
-  }
-}
+const change = (family: Family, linesFor: (table: Table) => string[]): void =>
+  updateTable(family, 'filter', (present) => linesFor(parseTable(present)));
 
 const read = (family: Family): Table => parseTable(readTable(family, 'filter'));
 

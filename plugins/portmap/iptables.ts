@@ -6,11 +6,11 @@ import { CniError, CODE } from '#lib/cni/error.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
 import { hasLegacyChain } from '#lib/net/xtables.ts';
 import {
-  changeTable,
   deleteChain,
   hasChain,
   nftTable,
   readTable,
+  updateTable,
 } from '#lib/netfilter/iptables.ts';
 import type { Container } from '#lib/netfilter/owner.ts';
 import type { PortmapConfig } from './config.ts';
@@ -27,9 +27,6 @@ import {
   targetOf,
 } from './iptables-rules.ts';
 
-/** How often ADD starts again because another call changed the same chains in between. */
-const RACE_LIMIT = 5;
-
 /** Adds mappings by one iptables-restore a family. @throws CniError with what iptables said, or that names who holds a port */
 export function addMappings(
   owner: Attachment,
@@ -38,30 +35,12 @@ export function addMappings(
 ): void {
   for (const family of FAMILIES) {
     const own = wanted.filter((forward) => forward.family === family);
-    if (own.length > 0) addFamily(owner, own, config, family);
-  }
-}
-
-function addFamily(
-  owner: Attachment,
-  wanted: readonly Forward[],
-  config: PortmapConfig,
-  family: Family,
-): void {
-  for (let tries = 1; ; tries += 1) {
-    const present = readTable(family, 'nat');
-    const lines = [
-      ...deadHolders(present, owner, wanted).flatMap((chain) => removalLines(present, chain)),
+    if (own.length === 0) continue;
+    updateTable(family, 'nat', (present) => [
+      ...deadHolders(present, owner, own).flatMap((chain) => removalLines(present, chain)),
       ...sharedLines(present, config.masquerade),
-      ...containerLines(present, owner, wanted, config),
-    ];
-    try {
-      changeTable(family, 'nat', lines);
-      return;
-    } catch (error) {
-      // Somebody else may have changed the same chains since they were read.
-      if (tries === RACE_LIMIT) throw error;
-    }
+      ...containerLines(present, owner, own, config),
+    ]);
   }
 }
 
