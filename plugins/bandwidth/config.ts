@@ -50,6 +50,7 @@ const Limits = z.pipe(
       if (rate === 0 && burst > 0) refuse('if burst is set, rate must also be set');
       if (burst / 8 > BURST_BYTES_MAX) refuse('burst cannot be more than 4GB');
       if (rate > 0 && rate < 8) refuse('rate must be at least 8 bits per second');
+      if (burst > 0 && burst < 8) refuse('burst must be at least 8 bits');
       return rate === 0 ? undefined : { bitsPerSecond: rate, burstBits: burst };
     };
     return { ingress: limit('ingress'), egress: limit('egress') };

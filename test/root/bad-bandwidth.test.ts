@@ -29,6 +29,11 @@ const CASES: Readonly<Record<string, BadCall>> = {
     message: /Invalid runtimeConfig\.bandwidth: "ingressBurst" if rate is set/,
     call: chainedWith('bandwidth', { runtimeConfig: { bandwidth: { IngressRate: 8000 } } }),
   },
+  'a burst of less than a byte': {
+    code: 7,
+    message: /"ingressBurst" burst must be at least 8 bits/,
+    call: limits({ ingressBurst: 7 }),
+  },
   'a burst of 4 GB': {
     code: 7,
     message: /"egressBurst" burst cannot be more than 4GB/,
