@@ -52,11 +52,19 @@ export function clearHolders(
   return { requests: [...requests.values()], shared };
 }
 
-/** Looks at the ports alone. @throws CniError that names the live container that holds one */
-export function refuseHeld(nftables: Nftables, owner: Attachment, entries: readonly Entry[]): void {
+/** The attachments that hold ports and are provably gone. @throws CniError that names a live container that holds one */
+export function goneHolders(
+  nftables: Nftables,
+  owner: Attachment,
+  entries: readonly Entry[],
+): IndexKey[] {
+  const holders = new Map<string, IndexKey>();
   for (const entry of entries) {
-    holderOf(nftables, owner, entry, standingAt(nftables, entry.policy.family, entry));
+    const standing = standingAt(nftables, entry.policy.family, entry);
+    const holder = holderOf(nftables, owner, entry, standing);
+    if (holder !== undefined && holder !== 'same container') holders.set(format(holder), holder);
   }
+  return [...holders.values()];
 }
 
 /** Whether an element is of this container, whatever network and interface. */

@@ -49,8 +49,11 @@ const hasContainers = (nftables: Nftables | undefined, family: Family): boolean 
   (nftables?.listRules(nftTable(family, 'nat'), DNAT).length ?? 0) > 0 ||
   hasLegacyChain(family, 'nat', DNAT);
 
-/** Refuses ports that another container holds, for a backend that makes no rules. @throws CniError that names it */
-export function refuseHeldPorts(
+/**
+ * Makes room for mappings by another backend: a chain that leads to an address which is ours now would go on doing so.
+ * @throws CniError that names another container that holds one of the ports
+ */
+export function clearPorts(
   nftables: Nftables | undefined,
   owner: Attachment,
   wanted: readonly Forward[],
@@ -58,7 +61,9 @@ export function refuseHeldPorts(
   for (const family of FAMILIES) {
     const own = wanted.filter((forward) => forward.family === family);
     if (own.length === 0 || !hasContainers(nftables, family)) continue;
-    deadHolders(readTable(family, 'nat'), owner, own);
+    for (const chain of deadHolders(readTable(family, 'nat'), owner, own)) {
+      deleteChain(nftables, family, { table: 'nat', chain, entry: DNAT });
+    }
   }
 }
 

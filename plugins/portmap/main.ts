@@ -78,10 +78,10 @@ export const portmap = definePlugin({
 function map(attachment: Attachment, wanted: readonly Forward[], config: PortmapConfig): void {
   using nftables = openNftablesIfAny();
   if (chooseBackend(config.backend, nftables) === 'iptables') {
-    if (nftables !== undefined) maps.refuseHeldPorts(nftables, attachment, wanted, config);
+    if (nftables !== undefined) maps.clearPorts(nftables, attachment, wanted, config);
     iptables.addMappings(attachment, wanted, config);
   } else {
-    iptables.refuseHeldPorts(nftables, attachment, wanted);
+    iptables.clearPorts(nftables, attachment, wanted);
     maps.addMappings(requireNftables(nftables, 'backend'), attachment, wanted, config);
   }
 }

@@ -13,7 +13,7 @@ import { addConditions } from './conditions.ts';
 import type { PortmapConfig } from './config.ts';
 import { addElements, type Entry, entryOf, evidenceOf, heldBy, standingAt } from './element.ts';
 import { FAMILIES, type Forward } from './forward.ts';
-import { clearHolders, isOfContainer, refuseHeld } from './holder.ts';
+import { clearHolders, goneHolders, isOfContainer } from './holder.ts';
 import { deleteEmpty, type Policy, structure, TABLES, workingChains } from './tables.ts';
 
 /** Adds mappings, in one transaction. @throws CniError if a live container holds one of the ports; NetlinkError */
@@ -61,18 +61,21 @@ const isWhole = (nftables: Nftables, policy: Policy): boolean =>
 const lacksConditions = (nftables: Nftables, { family, entry, conditions }: Policy): boolean =>
   conditions.length > 0 && nftables.listRules(TABLES[family], entry).length === 0;
 
-/** Refuses ports that a container holds which is not provably gone, for a backend that makes no elements. @throws CniError */
-export const refuseHeldPorts = (
+/**
+ * Makes room for mappings by another backend: what containers that are gone left would go on leading to them.
+ * @throws CniError if a live container holds one of the ports
+ */
+export function clearPorts(
   nftables: Nftables,
   owner: Attachment,
   wanted: readonly Forward[],
   config: PortmapConfig,
-): void =>
-  refuseHeld(
-    nftables,
-    owner,
-    wanted.map((forward) => entryOf(owner, forward, config)),
-  );
+): void {
+  const entries = wanted.map((forward) => entryOf(owner, forward, config));
+  for (const holder of [indexKey(owner), ...goneHolders(nftables, owner, entries)]) {
+    deleteHolder(nftables, holder, false);
+  }
+}
 
 /**
  * Deletes the mappings of an attachment; none is accepted. If there were to be some, an earlier DEL may have died: what it left

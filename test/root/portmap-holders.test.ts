@@ -55,6 +55,24 @@ for (const backend of ['nftables', 'iptables'] as const) {
   });
 }
 
+test('what a pod that is gone left under the other backend does not get in the way', async (t) => {
+  await using node = await TestNode.create();
+  const outside = await addOutside(node, ['192.0.2.1/24', '192.0.2.254/24']);
+  const way = { from: outside, address: '192.0.2.254', port: 8080, serverPort: 80 };
+  const a = await addPod(t, node, 'a');
+  await node.succeed(t, 'ADD', a.call);
+  await node.deletePod('a');
+  const b = await addPod(t, node, 'b', { backend: 'iptables' });
+  await node.succeed(t, 'ADD', b.call);
+  t.is(await sourceSeen({ ...way, to: b.netns }), '192.0.2.1');
+  t.notRegex(await node.rules(), /cni_portmap/);
+  // The address of b was given out again, by whatever lost its reservation.
+  const c = { ...b.call, containerID: 'c', config: { ...b.config, backend: 'nftables' } };
+  await node.succeed(t, 'ADD', c);
+  t.is(await sourceSeen({ ...way, to: b.netns }), '192.0.2.1');
+  t.notRegex(await node.rules(), /CNI-DN/);
+});
+
 test('2,000 mappings of a pod are added, checked and deleted', async (t) => {
   await using node = await TestNode.create();
   const mappings = Array.from({ length: 2000 }, (_, index) => ({
