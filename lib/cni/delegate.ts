@@ -100,7 +100,10 @@ function run(
   const env = { ...call.env, CNI_COMMAND: command, [DEPTH]: String(depth) };
   if (found.builtin === undefined) return execute(found.path, { ...call, env }, timeoutMs);
   const { input, builtins } = call;
-  return invoke(found.builtin, { env, builtins, readInput: () => input });
+  let answer = '';
+  const print = (text: string): void => void (answer = text);
+  invoke(found.builtin, { env, builtins, readInput: () => input, print, isDelegate: true });
+  return answer;
 }
 
 type Found =

@@ -137,7 +137,16 @@ export function deleteFile(path: string): boolean {
 
 /** Writes a new file, mode 0600. @throws SysError, EEXIST among others */
 export function createFile(path: string, content: string): void {
-  sys(() => fs.writeFileSync(path, content, { mode: 0o600, flag: 'wx' }));
+  sys(() => {
+    const fd = fs.openSync(path, 'wx', 0o600);
+    try {
+      for (let rest = Buffer.from(content); rest.length > 0;) {
+        rest = rest.subarray(fs.writeSync(fd, rest));
+      }
+    } finally {
+      fs.closeSync(fd);
+    }
+  }, path);
 }
 
 /** A name for a file of this process alone, in the folder of `path`, that no reader takes for state. */
@@ -145,12 +154,14 @@ export function temporaryName(path: string): string {
   return join(dirname(path), `.tmp-${Buffer.from(random(8)).toString('hex')}`);
 }
 
-/** Removes a file of this process's own, on the way out of a failure that is what the caller must hear of. */
-export function discardFile(path: string): void {
+/** Removes a file that is of no use to anybody: if that fails, it is no reason to fail for. @returns whether it is gone */
+export function discardFile(path: string): boolean {
   try {
     deleteFile(path);
+    return true;
   } catch (error) {
     if (!isSysError(error)) throw error;
+    return false;
   }
 }
 

@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import { poll } from './clock.ts';
 import { isSysError, sys } from './error.ts';
-import { FileDescriptor } from './file.ts';
+import { FileDescriptor, openFile } from './file.ts';
 import { sysCall } from './libc.ts';
 
 /** A lock that somebody held for longer than we wait. */
@@ -37,6 +37,27 @@ export function lockFile(path: string, mode: number, limitMs: number = LOCK_LIMI
   const locked = poll(() => tryLock(file.fd, path) || undefined, { everyMs: RETRY_MS, limitMs });
   if (locked === undefined) throw new LockTimeout(path, limitMs);
   return undo.move();
+}
+
+/**
+ * Takes the exclusive lock of a file at once, or not at all; it is held until `using` ends, or without that until the process does.
+ * @returns undefined if another process has it, or there is no such file. @throws SysError
+ */
+export function lockFileIfFree(path: string): Disposable | undefined {
+  using undo = new DisposableStack();
+  const file = openIfAny(path);
+  if (file === undefined) return undefined;
+  undo.use(file);
+  return tryLock(file.fd, path) ? undo.move() : undefined;
+}
+
+function openIfAny(path: string): FileDescriptor | undefined {
+  try {
+    return openFile(path);
+  } catch (error) {
+    if (isSysError(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw error;
+  }
 }
 
 function tryLock(fd: number, path: string): boolean {

@@ -61,11 +61,12 @@ export const bridge = definePlugin({
 
     if (!config.interfaceStaysDown) awaitForwarding(host, bridgeLink, port);
     introduce(host, gateway, container, addresses);
+    // A bridge that somebody else made may have taken a hardware address from its new port.
+    const bridgeNow = getLink(host, bridgeLink.index) ?? bridgeLink;
     undo.move(); // All done: keep what was made.
     return {
       interfaces: [
-        // A bridge that somebody else made may have taken a hardware address from its new port.
-        describeLink(getLink(host, bridgeLink.index) ?? bridgeLink),
+        describeLink(bridgeNow),
         describeLink(port),
         { ...describeLink(link), sandbox: attachment.netns },
         ...(gateway === bridgeLink ? [] : [describeLink(gateway)]),

@@ -73,7 +73,12 @@ export function deleteSpoofCheck(owner: AttachmentKey): void {
   const chains = [interfaceChain(owner), macChain(owner)].filter((chain) =>
     nftables.hasChain(TABLE, chain),
   );
-  if (chains.length === 0) return;
+  if (chains.length > 0) deleteChains(nftables, owner, chains);
+  // A DEL before this one may have died between the two.
+  deleteUnusedTable(nftables);
+}
+
+function deleteChains(nftables: Nftables, owner: AttachmentKey, chains: readonly string[]): void {
   try {
     nftables.commit([
       ...existingRules(nftables, owner),
@@ -84,7 +89,6 @@ export function deleteSpoofCheck(owner: AttachmentKey): void {
     // Another DEL of the same pod was quicker.
     if (!isNetlinkError(error, 'ENOENT')) throw error;
   }
-  deleteUnusedTable(nftables);
 }
 
 function deleteUnusedTable(nftables: Nftables): void {

@@ -1,7 +1,7 @@
 /**
- * The index of a network's reservations by holder, so that no call need read every reservation. It is ours alone, beside the
- * folders that the reference plugin walks: <dataDir>/.attachments/<network>/, one file a holder. It may be lost: the
- * reservations are the truth, and the store makes it anew.
+ * The index of a network's reservations by holder: so that no call need read every reservation, and to keep the evidence by which
+ * a dead holder is known. It is ours alone, beside the folders that the reference plugin walks: <dataDir>/.attachments/<network>/,
+ * one file a holder. It may be lost: the reservations are the truth, and the store makes it anew.
  */
 import * as z from 'zod/mini';
 import { Address } from '#lib/addr/address.ts';
@@ -18,7 +18,10 @@ import {
   statIfAny,
   join,
 } from '#lib/sys/file.ts';
+import { lockFileIfFree } from '#lib/sys/lock.ts';
+import { decodeEvidence, encodeEvidence, type Evidence, EvidenceEntry } from './evidence.ts';
 import type { Holder } from './reservation.ts';
+import type { Reserved } from './reservation-folder.ts';
 
 /** Beside the folders of the networks; networks can't have a name that begins with a dot. */
 const INDEX_FOLDER = '.attachments';
@@ -27,11 +30,25 @@ const FOLDER_MODE = 0o700;
 /** The longest file name that every file system takes, in bytes. */
 const NAME_LIMIT = 255;
 
+/** What a holder has, and what is known of the container. */
+export interface Holding {
+  readonly holder: Holder;
+  readonly reserved: readonly Reserved[];
+  /** Undefined for what the reference plugin reserved. */
+  readonly evidence: Evidence | undefined;
+}
+
 /** What a file of the index holds. */
 const Entry = object({
   containerID: z.string(),
   ifname: z.string(),
-  addresses: z.array(textAs((text) => Address.parse(text))),
+  reserved: z.array(
+    object({
+      address: textAs((text) => Address.parse(text)),
+      writtenNs: textAs((text) => BigInt(text)),
+    }),
+  ),
+  evidence: z.optional(EvidenceEntry),
 });
 
 /** A file of the index that is not whole, after a power cut, or can't be read. */
@@ -53,13 +70,14 @@ export class HolderIndex {
     return join(this.#folder, Buffer.byteLength(name) > NAME_LIMIT ? sha512(name) : name);
   }
 
-  /** The addresses of a holder. @throws TornIndex; SysError */
-  get(holder: Holder): Address[] {
+  /** What a holder has; undefined for nothing. @throws TornIndex; SysError */
+  get(holder: Holder): Holding | undefined {
     const text = this.#read(holder);
-    if (text === undefined) return [];
+    if (text === undefined) return undefined;
     const entry = z.safeParse(Entry, parseJson(text));
     if (!entry.success) throw new TornIndex(this.#path(holder));
-    return entry.data.addresses;
+    const { reserved, evidence } = entry.data;
+    return { holder, reserved, evidence: evidence && decodeEvidence(evidence) };
   }
 
   #read(holder: Holder): string | undefined {
@@ -71,25 +89,43 @@ export class HolderIndex {
     }
   }
 
-  /** Notes the addresses of a holder; none removes it. @throws SysError */
-  set(holder: Holder, addresses: readonly Address[]): void {
-    const { containerID, ifName } = holder;
-    if (addresses.length === 0) deleteFile(this.#path(holder));
-    else {
-      const entry = { containerID, ifname: ifName, addresses: addresses.map(String) };
-      replaceFile(this.#path(holder), JSON.stringify(entry));
+  /** Notes what a holder has; nothing removes it. What is so already is not written: its file may be locked. @throws SysError */
+  set(holding: Holding): void {
+    const path = this.#path(holding.holder);
+    const text = encode(holding);
+    if (holding.reserved.length === 0) deleteFile(path);
+    else if (this.#readIfReadable(holding.holder) !== text) replaceFile(path, text);
+  }
+
+  #readIfReadable(holder: Holder): string | undefined {
+    try {
+      return this.#read(holder);
+    } catch (error) {
+      if (error instanceof TornIndex) return undefined;
+      throw error;
     }
   }
 
   /** Makes the index say this and nothing else. @throws SysError */
-  replace(holders: readonly { holder: Holder; addresses: readonly Address[] }[]): void {
+  replace(holdings: readonly Holding[]): void {
     ensureFolder(this.#folder, FOLDER_MODE);
-    const keep = new Set(holders.map(({ holder }) => this.#path(holder)));
+    const keep = new Set(holdings.map(({ holder }) => this.#path(holder)));
     for (const name of listFolder(this.#folder)) {
       const path = join(this.#folder, name);
       if (!keep.has(path)) deleteFile(path);
     }
-    for (const { holder, addresses } of holders) this.set(holder, addresses);
+    for (const holding of holdings) this.set(holding);
+  }
+
+  /** Locks what is noted of a holder until this process ends. @throws SysError */
+  guard(holder: Holder): void {
+    lockFileIfFree(this.#path(holder));
+  }
+
+  /** Whether the process that guards a holder's note is still there. @throws SysError */
+  isGuarded(holder: Holder): boolean {
+    using lock = lockFileIfFree(this.#path(holder));
+    return lock === undefined;
   }
 
   /** When a file was last added or removed; undefined if there is no index. */
@@ -103,9 +139,20 @@ export class HolderIndex {
   }
 }
 
+const encode = ({ holder, reserved, evidence }: Holding): string =>
+  JSON.stringify({
+    containerID: holder.containerID,
+    ifname: holder.ifName,
+    reserved: reserved.map(({ address, writtenNs }) => ({
+      address: address.toString(),
+      writtenNs: writtenNs.toString(),
+    })),
+    ...(evidence === undefined ? {} : { evidence: encodeEvidence(evidence) }),
+  });
+
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return JSON.parse(text);
   } catch {
     return undefined;
   }
