@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { flannelConfig } from '#test/configs.ts';
+import { anotherBoot } from '#test/reboot.ts';
 import { type Answer, TestNode } from '#test/node.ts';
 import { type FileChange, type DoorCall, TRACE_VARIABLE } from './fault.ts';
 
@@ -150,26 +151,9 @@ function spoil(path: string, damage: Damage): void {
   if (damage === 'zeros') writeFileSync(path, '\0'.repeat(content.length));
 }
 
-/** The other boot, for one call: the mount namespace in which it is told so goes with the call. */
-function rebooted(node: TestNode): string {
-  const id = node.writeFile('boot_id', '00000000-1111-2222-3333-444444444444\n');
-  const stat = node.writeFile('stat', `btime ${Math.floor(Date.now() / 1000) + 3600}\n`);
-  const script = `#!/bin/sh
-mount --bind ${id} /proc/sys/kernel/random/boot_id
-mount --bind ${stat} /proc/stat
-mount --bind ${node.folder} /mnt
-mount -t tmpfs tmpfs /run
-mkdir -p ${node.folder}
-mount --bind /mnt ${node.folder}
-exec "$@"
-`;
-  const path = node.writeFile('rebooted', script);
-  return path;
-}
-
 /** All addresses are given out, to containers of the new boot; then the old one's DEL comes, late. */
 async function startAnew(node: TestNode): Promise<string[]> {
-  const boot = rebooted(node);
+  const through = anotherBoot(node);
   const config = {
     cniVersion: '1.0.0',
     name: 'cbr0',
@@ -186,7 +170,7 @@ async function startAnew(node: TestNode): Promise<string[]> {
       config,
       containerID,
       netns: '/run/netns/none',
-      through: ['unshare', '--mount', 'sh', boot],
+      through,
     });
   const findings: string[] = [];
   const must = async (command: string, containerID: string): Promise<void> => {
@@ -199,7 +183,7 @@ async function startAnew(node: TestNode): Promise<string[]> {
   const late = await node.call('DEL', {
     plugin: 'flannel',
     config: flannelConfig(node, '1.0.0'),
-    through: ['unshare', '--mount', 'sh', boot],
+    through,
   });
   if (late.exitCode !== 0) findings.push(`late DEL: ${late.stdout}`);
   for (const name of names) await must('CHECK', name);
