@@ -88,7 +88,7 @@ export const bridge = definePlugin({
     using host = openRtnl();
     const addresses = knownAddresses(call, rtnl);
     cleanUp(
-      () => unmasquerade(attachment, addresses),
+      () => unmasquerade(attachment, addresses, config.masquerade),
       () => config.macSpoofCheck && deleteSpoofCheck(attachment),
       // Before, so that a DEL that dies here is completed by the next: only the interface tells the addresses.
       () => forget(host, config, addresses ?? []),
@@ -102,9 +102,8 @@ export const bridge = definePlugin({
   },
 
   gc(call) {
-    const { network, valid } = call;
     cleanUp(
-      () => valid && gcMasquerade(network, valid),
+      () => gcMasquerade(call),
       () => ipamGc(call),
     );
   },

@@ -73,13 +73,13 @@ export const ptp = definePlugin({
   },
 
   del(call) {
-    const { attachment, prevResult } = call;
+    const { attachment, config, prevResult } = call;
     using netns = openContainerIfAny(attachment);
     using rtnl = netns && openRtnl(netns);
     using host = openRtnl();
     const addresses = knownAddresses(call, rtnl);
     cleanUp(
-      () => unmasquerade(attachment, addresses),
+      () => unmasquerade(attachment, addresses, config.masquerade),
       // The host's end goes with it, and what the host knew of the container with that.
       () => rtnl && deleteLink(rtnl, attachment.ifName),
       () => rtnl === undefined && deleteStrayVeth(host, prevResult),
@@ -89,9 +89,8 @@ export const ptp = definePlugin({
   },
 
   gc(call) {
-    const { network, valid } = call;
     cleanUp(
-      () => valid && gcMasquerade(network, valid),
+      () => gcMasquerade(call),
       () => ipamGc(call),
     );
   },
