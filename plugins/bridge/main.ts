@@ -21,12 +21,13 @@ import { deleteLink, getLink, type Link, setLinkUp } from '#lib/net/link.ts';
 import { deleteNeighbour, replaceNeighbour } from '#lib/net/neighbour.ts';
 import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
+import { deleteStaleLinks } from '#lib/netfilter/link-mark.ts';
 import { ensureBridge } from './bridge-link.ts';
 import { checkAttachment } from './check.ts';
 import { BridgeConfig, requestedMac } from './config.ts';
 import { ensureGatewayLink, ensureGateways, gatewayLinkName, planGateways } from './gateway.ts';
 import { awaitForwarding, connectPort } from './port.ts';
-import { addSpoofCheck, deleteSpoofCheck } from './spoof-check.ts';
+import { addSpoofCheck, deleteSpoofCheck, gcSpoofChecks } from './spoof-check.ts';
 
 export const bridge = definePlugin({
   name: 'bridge',
@@ -49,7 +50,7 @@ export const bridge = definePlugin({
     const gateway = ensureGatewayLink(host, bridgeLink, config, undo);
     ensureGateways(host, gateway, bridgeLink, plan, config);
 
-    const end = { netns, rtnl, ifName: attachment.ifName, mac };
+    const end = { netns, rtnl, owner: attachment, mac };
     const { hostEnd: port, link } = connectPort(host, end, bridgeLink, config, undo);
     const container = { netns, rtnl, link };
     if (config.macSpoofCheck && link.mac !== undefined)
@@ -102,8 +103,11 @@ export const bridge = definePlugin({
   },
 
   gc(call) {
+    using host = openRtnl();
     cleanUp(
       () => gcMasquerade(call),
+      () => gcSpoofChecks(call),
+      () => deleteStaleLinks(host, 'veth', call),
       () => ipamGc(call),
     );
   },

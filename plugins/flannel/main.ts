@@ -27,11 +27,11 @@ export const flannel = definePlugin({
     const { config, attachment } = call;
     const env = awaitSubnetEnv(config.subnetFile);
     refuseContradiction(config, env);
-    const text = encodeConfig(delegateConfig(call, env));
+    const delegate = delegateConfig(call, env);
     using undo = new DisposableStack();
     // Before the delegate is run: whatever becomes of this process, DEL knows whom to ask.
-    saveConfig(config.dataDir, attachment, text, undo);
-    const result = delegateAdd(call, delegateType(config), Buffer.from(text));
+    saveConfig(config.dataDir, attachment, delegate, undo);
+    const result = delegateAdd(call, delegateType(config), Buffer.from(encodeConfig(delegate)));
     undo.move();
     return result;
   },
@@ -58,10 +58,10 @@ export const flannel = definePlugin({
   },
 
   gc(call) {
-    const { config, valid } = call;
+    const { config } = call;
     cleanUp(
       () => run(call, rebuiltConfig(call, loadSubnetEnvIfAny(config.subnetFile)), 'GC'),
-      () => valid && gcConfigs(config.dataDir, call.network, valid),
+      () => gcConfigs(config.dataDir, call),
     );
   },
 

@@ -21,6 +21,7 @@ import {
 } from '#lib/masquerade/masquerade.ts';
 import { deleteLink } from '#lib/net/link.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
+import { deleteStaleLinks } from '#lib/netfilter/link-mark.ts';
 import { checkAttachment } from './check.ts';
 import { PtpConfig } from './config.ts';
 import { awaitOperation, configureContainer, configureHostEnd, requireGateways } from './wire.ts';
@@ -51,7 +52,7 @@ export const ptp = definePlugin({
     const addresses = ips.map(({ address }) => address);
     enableForwarding(addresses.map(({ family }) => family));
 
-    const end = { netns, rtnl, ifName: attachment.ifName };
+    const end = { netns, rtnl, owner: attachment };
     const { hostEnd, link } = connectContainer(host, end, { mtuBytes: config.mtuBytes }, undo);
     configureHostEnd(host, hostEnd, ips);
     configureContainer({ netns, rtnl, link }, ips, answer.routes);
@@ -89,8 +90,10 @@ export const ptp = definePlugin({
   },
 
   gc(call) {
+    using host = openRtnl();
     cleanUp(
       () => gcMasquerade(call),
+      () => deleteStaleLinks(host, 'veth', call),
       () => ipamGc(call),
     );
   },
