@@ -21,12 +21,14 @@ import { deleteLink, getLink, type Link, setLinkUp } from '#lib/net/link.ts';
 import { deleteNeighbour, replaceNeighbour } from '#lib/net/neighbour.ts';
 import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
+import { requireBackend } from '#lib/netfilter/backend.ts';
 import { deleteStaleLinks } from '#lib/netfilter/link-mark.ts';
 import { ensureBridge } from './bridge-link.ts';
 import { checkAttachment } from './check.ts';
 import { BridgeConfig, requestedMac } from './config.ts';
 import { ensureGatewayLink, ensureGateways, gatewayLinkName, planGateways } from './gateway.ts';
 import { awaitForwarding, connectPort } from './port.ts';
+import { checkConnectivity } from './connectivity.ts';
 import { addSpoofCheck, deleteSpoofCheck, gcSpoofChecks } from './spoof-check.ts';
 
 export const bridge = definePlugin({
@@ -113,8 +115,11 @@ export const bridge = definePlugin({
   },
 
   status(call) {
+    const { config } = call;
     ipamStatus(call);
-    if (call.config.masquerade !== undefined) masqueradeStatus(call.config.masquerade);
+    if (config.masquerade !== undefined) masqueradeStatus(config.masquerade);
+    if (config.macSpoofCheck) requireBackend('nftables', 'check hardware addresses');
+    checkConnectivity(call);
   },
 });
 

@@ -5,6 +5,7 @@ import { delegateAdd, delegateCommand, PluginNotFound, requirePlugin } from '#li
 import { type AttachmentCall, type Call, definePlugin } from '#lib/cni/plugin.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { delegateType, FlannelConfig } from './config.ts';
+import { checkGateway } from './connectivity.ts';
 import { refuseContradiction } from './contradiction.ts';
 import {
   delegateConfig,
@@ -66,13 +67,16 @@ export const flannel = definePlugin({
   },
 
   status(call) {
-    const delegate = unavailable(() => {
-      const env = loadSubnetEnv(call.config.subnetFile);
-      refuseContradiction(call.config, env);
-      requirePlugin(call, delegateType(call.config));
-      return delegateConfig(call, env);
+    const { config } = call;
+    const env = unavailable(() => {
+      const loaded = loadSubnetEnv(config.subnetFile);
+      refuseContradiction(config, loaded);
+      requirePlugin(call, delegateType(config));
+      return loaded;
     });
+    const delegate = delegateConfig(call, env);
     run(call, delegate, 'STATUS');
+    checkGateway(config, delegate, env);
   },
 });
 

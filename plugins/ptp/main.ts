@@ -24,6 +24,7 @@ import { openRtnl } from '#lib/net/rtnl.ts';
 import { deleteStaleLinks } from '#lib/netfilter/link-mark.ts';
 import { checkAttachment } from './check.ts';
 import { PtpConfig } from './config.ts';
+import { checkConnectivity } from './connectivity.ts';
 import { awaitOperation, configureContainer, configureHostEnd, requireGateways } from './wire.ts';
 
 /** Index of the container's interface in the result: after the host's end. */
@@ -102,6 +103,7 @@ export const ptp = definePlugin({
     requireIpam(call.config);
     ipamStatus(call);
     if (call.config.masquerade !== undefined) masqueradeStatus(call.config.masquerade);
+    checkConnectivity(call);
   },
 });
 
