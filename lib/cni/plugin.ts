@@ -37,6 +37,9 @@ export interface GcCall<C> extends Call<C> {
   readonly valid: readonly AttachmentKey[] | undefined;
 }
 
+/** Whose state a GC is about. */
+export type GcScope = Pick<GcCall<unknown>, 'network' | 'valid'>;
+
 /** A plugin: its name, its configuration, and one function for each command. What ADD makes it undoes if it fails. */
 export interface Plugin<C> {
   readonly name: string;

@@ -1,10 +1,12 @@
 /** The veth pair that joins a container to the host: making it under a free name, finding its end on the host again. */
 import type { Mac } from '#lib/addr/mac.ts';
+import type { Attachment } from '#lib/cni/attachment.ts';
 import { CniError, CODE, step } from '#lib/cni/error.ts';
 import type { Result, ResultInterface } from '#lib/cni/result.ts';
 import { deleteLink, getLink, type Link } from '#lib/net/link.ts';
 import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
 import { addVeth, randomMac, randomVethName, type VethEnd } from '#lib/net/veth.ts';
+import { markLink } from '#lib/netfilter/link-mark.ts';
 import type { Netns } from '#lib/sys/netns.ts';
 import { trySysctl } from '#lib/sys/sysctl.ts';
 import type { Container } from './apply.ts';
@@ -18,10 +20,10 @@ export interface VethPair {
   readonly link: Link;
 }
 
-/** Where the container's end goes: its namespace, a socket there, its name, the hardware address asked for. */
+/** Where the container's end goes: its namespace, a socket there, whose it is, the hardware address asked for. */
 export interface ContainerEnd extends Omit<Container, 'link'> {
   readonly netns: Netns;
-  readonly ifName: string;
+  readonly owner: Attachment;
   readonly mac?: Mac | undefined;
 }
 
@@ -42,18 +44,20 @@ export function refuseExisting(container: Netlink, ifName: string): void {
   }
 }
 
-/** Makes the pair; `undo` deletes it. @throws CniError */
+/** Makes the pair, the host's end marked as the attachment's; `undo` deletes it. @throws CniError */
 export function connectContainer(
   host: Netlink,
   end: ContainerEnd,
-  hostEnd: HostEnd,
+  near: HostEnd,
   undo: DisposableStack,
 ): VethPair {
-  const far = { name: end.ifName, mac: end.mac ?? randomMac(), netns: end.netns };
-  const near = step('failed to make veth pair', () => addPair(host, far, hostEnd, undo));
+  const far = { name: end.owner.ifName, mac: end.mac ?? randomMac(), netns: end.netns };
+  const name = step('failed to make veth pair', () => addPair(host, far, near, undo));
   // The host is no host of the containers' network: their router advertisements are not for it.
-  trySysctl(`net/ipv6/conf/${near}/accept_ra`, '0');
-  return { hostEnd: requireLink(host, near), link: requireLink(end.rtnl, end.ifName) };
+  trySysctl(`net/ipv6/conf/${name}/accept_ra`, '0');
+  const hostEnd = requireLink(host, name);
+  step(`failed to mark "${name}"`, () => markLink(host, hostEnd, end.owner));
+  return { hostEnd, link: requireLink(end.rtnl, end.owner.ifName) };
 }
 
 function addPair(

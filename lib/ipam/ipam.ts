@@ -1,6 +1,6 @@
 /** Asking an IPAM plugin for addresses, on behalf of a plugin that makes interfaces. */
 import type { AttachmentCall, Call, GcCall } from '#lib/cni/plugin.ts';
-import { delegateAdd, delegateCommand } from '#lib/cni/delegate.ts';
+import { delegateAdd, delegateCommand, PluginNotFound } from '#lib/cni/delegate.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import { EMPTY_RESULT, type Result } from '#lib/cni/result.ts';
 
@@ -35,5 +35,13 @@ export const ipamCheck = (call: AttachmentCall<UsesIpam>): void => run(call, 'CH
 /** Passes GC on. @throws CniError */
 export const ipamGc = (call: GcCall<UsesIpam>): void => run(call, 'GC');
 
-/** Asks whether there are addresses left. @throws CniError */
-export const ipamStatus = (call: Call<UsesIpam>): void => run(call, 'STATUS');
+/** Asks whether there are addresses left. @throws CniError, the IPAM plugin's own, or PLUGIN_NOT_AVAILABLE if there is none */
+export function ipamStatus(call: Call<UsesIpam>): void {
+  try {
+    run(call, 'STATUS');
+  } catch (error) {
+    if (!(error instanceof PluginNotFound)) throw error;
+    const { message, details } = error;
+    throw new CniError(CODE.PLUGIN_NOT_AVAILABLE, message, details, { cause: error });
+  }
+}

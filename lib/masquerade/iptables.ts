@@ -3,30 +3,33 @@
  */
 import type { Family } from '#lib/addr/address.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
-import type { Attachment } from '#lib/cni/attachment.ts';
+import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import { cleanUp } from '#lib/cni/error.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
 import {
   changeTable,
   type ContainerChain,
   deleteChain,
   hasChain,
+  listJumps,
   nftTable,
   quote,
 } from '#lib/netfilter/iptables.ts';
-import { hashedName } from '#lib/netfilter/owner.ts';
+import { type Container, hashedName } from '#lib/netfilter/owner.ts';
 import { hasLegacyChain } from '#lib/net/xtables.ts';
 import { exemptions, type MasqueradePolicy, MULTICAST } from './policy.ts';
 
 const FAMILIES: readonly Family[] = [4, 6];
 const POSTROUTING = 'POSTROUTING';
+const PREFIX = 'CNI-';
 
 /** Length of the chain's name: iptables allows 28. */
 const CHAIN_LENGTH = 28;
 
 /** The chain of a container in a network; its interfaces share it, as in the reference plugins. */
-const chainOf = (owner: Attachment): ContainerChain => ({
+const chainOf = (owner: Container): ContainerChain => ({
   table: 'nat',
-  chain: hashedName('CNI-', owner, CHAIN_LENGTH),
+  chain: hashedName(PREFIX, owner, CHAIN_LENGTH),
   entry: POSTROUTING,
 });
 
@@ -75,6 +78,36 @@ export function deleteMasquerade(
 ): void {
   const sources = addresses?.map(({ address }) => address);
   for (const family of FAMILIES) deleteChain(nftables, family, chainOf(owner), sources);
+}
+
+/**
+ * Deletes what we or the reference plugins made for a network's containers but the valid ones; the rules' comments tell whose they are.
+ * @throws AggregateError
+ */
+export function gcMasquerade(
+  nftables: Nftables | undefined,
+  network: string,
+  valid: readonly AttachmentKey[],
+): void {
+  const keep = new Set(valid.map(({ containerID }) => containerID));
+  cleanUp(
+    ...FAMILIES.map((family) => () => {
+      const doomed = listJumps(nftables, family, { table: 'nat', entry: POSTROUTING }, PREFIX)
+        .map(ownerOf)
+        .filter((owner) => owner !== undefined)
+        .filter((owner) => owner.network === network && !keep.has(owner.containerID));
+      cleanUp(...doomed.map((owner) => () => deleteChain(nftables, family, chainOf(owner))));
+    }),
+  );
+}
+
+/** Whose rule a line of iptables-save is; undefined if the chain that it leads to is not that container's. */
+function ownerOf(line: string): Container | undefined {
+  const [, network, containerID, chain] =
+    / --comment "name: \\"(.+?)\\" id: \\"(.+?)\\"".* -j (\S+)$/.exec(line) ?? [];
+  if (network === undefined || containerID === undefined) return undefined;
+  const owner = { network, containerID };
+  return chainOf(owner).chain === chain ? owner : undefined;
 }
 
 /** Whether the rules of an attachment's addresses are there, by the chain that they go through. */

@@ -1,7 +1,8 @@
 /** Masquerading of pods, whatever the backend: adding it, ending it however it was made, checking it. */
 import type { Prefix } from '#lib/addr/prefix.ts';
-import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp, CniError, CODE, step } from '#lib/cni/error.ts';
+import type { GcScope } from '#lib/cni/plugin.ts';
 import {
   type Backend,
   chooseBackend,
@@ -27,7 +28,7 @@ export function masquerade(
   undo: DisposableStack,
 ): void {
   if (addresses.length === 0) return;
-  undo.defer(() => unmasquerade(owner, addresses));
+  undo.defer(() => unmasquerade(owner, addresses, options));
   step('failed to set up masquerading', () => {
     using nftables = openNftablesIfAny();
     if (chooseBackend(options.backend, nftables) === 'iptables') {
@@ -40,24 +41,32 @@ export function masquerade(
 /**
  * Ends the masquerading of an attachment, whichever backend of ours or of the reference plugins made it. Its addresses need
  * not be known: they only tell interfaces apart that share a container, a network and an iptables chain. Nothing to end is
- * accepted. @throws CniError
+ * accepted. `options` are those of the network, if it wants masquerading now. @throws CniError
  */
-export function unmasquerade(owner: Attachment, addresses?: readonly Prefix[]): void {
+export function unmasquerade(
+  owner: Attachment,
+  addresses: readonly Prefix[] | undefined,
+  options: MasqueradeOptions | undefined,
+): void {
   using nftables = openNftablesIfAny();
   cleanUp(
-    () => nftables && maps.deleteMasquerade(nftables, owner),
+    () => nftables && maps.deleteMasquerade(nftables, owner, options !== undefined),
     () => nftables && deleteReferenceRules(nftables, owner),
     () => iptables.deleteMasquerade(nftables, owner, addresses),
   );
 }
 
-/** Ends the masquerading of all attachments of a network that are not valid. @throws CniError */
-export function gcMasquerade(network: string, valid: readonly AttachmentKey[]): void {
+/**
+ * Ends the masquerading of a network's attachments that are not valid; if nobody says which are, of those that are provably gone, which of
+ * iptables' and the reference plugins' rules can't be told. @throws AggregateError
+ */
+export function gcMasquerade(scope: GcScope): void {
   using nftables = openNftablesIfAny();
-  if (nftables === undefined) return;
+  const { network, valid } = scope;
   cleanUp(
-    () => maps.gcMasquerade(nftables, network, valid),
-    () => gcReferenceRules(nftables, network, valid),
+    () => nftables && maps.gcMasquerade(nftables, scope),
+    () => nftables && valid && gcReferenceRules(nftables, network, valid),
+    () => valid && iptables.gcMasquerade(nftables, network, valid),
   );
 }
 

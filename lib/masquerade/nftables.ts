@@ -3,13 +3,15 @@
  * with the number of pods. In each family's table:
  *
  *   map pods         pod address -> goto the chain of its network's policy
- *   map attachments  who -> pod address
+ *   map attachments  who -> pod address, with evidence of when that is dead
  *   chain postrouting, the hook: ip saddr vmap @pods
  *   chain net-NETWORK-DIGEST, a policy: exempt destinations return, the rest is masqueraded
  */
 import type { Address, Family } from '#lib/addr/address.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
-import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import type { Attachment } from '#lib/cni/attachment.ts';
+import { cleanUp } from '#lib/cni/error.ts';
+import type { GcScope } from '#lib/cni/plugin.ts';
 import type { Request } from '#lib/net/netlink.ts';
 import {
   loadAddress,
@@ -25,12 +27,18 @@ import {
   addToIndex,
   deleteEmptyIndex,
   deleteFromIndex,
+  entryEvidence,
   indexKey,
   type IndexKey,
+  isOwner,
   listIndex,
-  listStale,
+  releaseStale,
 } from '#lib/netfilter/attachment-index.ts';
-import { commitElements, deleteElements } from '#lib/netfilter/element-transaction.ts';
+import {
+  commitElements,
+  deleteElements,
+  deleteIfEmpty,
+} from '#lib/netfilter/element-transaction.ts';
 import { commentPrefix, ownerComment, policyChain } from '#lib/netfilter/owner.ts';
 import { exemptions, type MasqueradePolicy, MULTICAST } from './policy.ts';
 
@@ -41,6 +49,10 @@ const TABLES = {
 } as const satisfies Record<Family, Table>;
 
 const FAMILIES: readonly Family[] = [4, 6];
+
+/** What a table has without any pod: two maps and the hook's chain. Every pod needs a policy's chain. */
+const EMPTY_TABLE_USE = 3;
+
 const COMMENT = 'CNI pods whose traffic is masqueraded';
 const PODS = 'pods';
 const POSTROUTING = 'postrouting';
@@ -83,8 +95,9 @@ export function addMasquerade(
   policy: MasqueradePolicy,
 ): void {
   const wanted = entries(owner, addresses, policy);
+  const evidence = entryEvidence(owner);
   commitElements(nftables, {
-    elements: () => wanted.flatMap((entry) => elements(owner, entry)),
+    elements: () => wanted.flatMap((entry) => elements(owner, entry, evidence)),
     structure: () => wanted.flatMap(structure),
     isWhole: () => wanted.every((entry) => isWhole(nftables, entry)),
     // Left by an earlier owner of the address, or by an ADD of ours that died.
@@ -92,11 +105,15 @@ export function addMasquerade(
   });
 }
 
-const elements = (owner: Attachment, { table, number, address, chain }: Entry): Request[] => {
+const elements = (
+  owner: Attachment,
+  { table, number, address, chain }: Entry,
+  evidence: { comment?: string },
+): Request[] => {
   const comment = ownerComment(owner);
   const key = address.toBytes();
   return [
-    addToIndex(table, owner, number, { value: key, comment }),
+    addToIndex(table, owner, number, { value: key, ...evidence }),
     nft.addElement(table, PODS, { key, value: { code: 'goto', chain }, comment }),
   ];
 };
@@ -132,20 +149,29 @@ function structure({ table, family, exempt, chain }: Entry): Request[] {
   ];
 }
 
-/** Ends the masquerading of an attachment; nothing to end is accepted. @throws NetlinkError */
-export function deleteMasquerade(nftables: Nftables, owner: Attachment): void {
-  for (const family of FAMILIES) deletePods(nftables, TABLES[family], indexKey(owner));
+/**
+ * Ends the masquerading of an attachment; nothing to end is accepted. If there was to be some, an earlier DEL may have died: the empty
+ * table that it left goes too. @throws NetlinkError
+ */
+export function deleteMasquerade(nftables: Nftables, owner: Attachment, isExpected: boolean): void {
+  for (const family of FAMILIES) {
+    const table = TABLES[family];
+    const found = deletePods(nftables, table, indexKey(owner));
+    if (!found && isExpected && nftables.tableUse(table) === EMPTY_TABLE_USE) {
+      deleteIfEmpty(nftables, { table, rest: deleteEmpty(table) });
+    }
+  }
 }
 
 /** Whether packets from the addresses of a policy get to its rules. */
 const isWhole = (nftables: Nftables, { table, chain }: Entry): boolean =>
   [POSTROUTING, chain].every((name) => nftables.listRules(table, name).length > 0);
 
-/** Takes out the addresses, but those that another attachment has by now, and what no other pod needs. */
-function deletePods(nftables: Nftables, table: Table, key: IndexKey): void {
-  deleteElements(nftables, { table, rest: deleteEmpty(table) }, key, ({ value, comment }) => {
+/** Takes out the addresses, but those that another attachment has by now, and what no other pod needs. @returns whether there were any */
+function deletePods(nftables: Nftables, table: Table, key: IndexKey): boolean {
+  return deleteElements(nftables, { table, rest: deleteEmpty(table) }, key, ({ value }) => {
     const pod = nftables.getElement(table, PODS, value ?? new Uint8Array());
-    if (pod?.comment === undefined || pod.comment !== comment) {
+    if (pod === undefined || !isOwner(pod.comment, key)) {
       return { requests: [], chain: undefined };
     }
     return { requests: [nft.deleteElement(table, PODS, pod.key)], chain: pod.chain };
@@ -160,17 +186,14 @@ const deleteEmpty = (table: Table): Request[] => [
   nft.deleteTable(table),
 ];
 
-/** Ends the masquerading of all attachments of a network but the valid ones. @throws NetlinkError */
-export function gcMasquerade(
-  nftables: Nftables,
-  network: string,
-  valid: readonly AttachmentKey[],
-): void {
-  for (const family of FAMILIES) {
-    for (const key of listStale(nftables, TABLES[family], network, valid)) {
-      deletePods(nftables, TABLES[family], key);
-    }
-  }
+/** Ends the masquerading of a network's attachments that are to go. @throws AggregateError */
+export function gcMasquerade(nftables: Nftables, scope: GcScope): void {
+  cleanUp(
+    ...FAMILIES.map((family) => TABLES[family]).flatMap((table) => [
+      () => releaseStale(nftables, table, scope, (key) => void deletePods(nftables, table, key)),
+      () => deleteIfEmpty(nftables, { table, rest: deleteEmpty(table) }),
+    ]),
+  );
 }
 
 /** The addresses, of those given, that are not masqueraded as the policy wants it. */

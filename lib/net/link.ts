@@ -208,7 +208,7 @@ export const setLinkMac = (rtnl: Netlink, link: Link, mac: Mac): void =>
     attributes: [attr.bytes(IFLA.ADDRESS, macToBytes(mac))],
   });
 
-/** As `ip link set DEV alias TEXT`, 255 bytes at most. @throws NetlinkError */
+/** As `ip link set DEV alias TEXT`, 254 bytes at most. @throws NetlinkError */
 export const setLinkAlias = (rtnl: Netlink, link: Link, alias: string): void =>
   changeLink(rtnl, link, {
     what: `alias "${alias}"`,

@@ -14,10 +14,15 @@ import {
   NFTA_RULE,
   NFTA_SET_ELEM,
   NFTA_SET_ELEM_LIST,
+  NFTA_TABLE,
 } from './nft-wire.ts';
 
 /** struct nfgenmsg stands before the attributes. */
 const attributesOf = ({ body }: Message): Attributes => Attributes.decode(body.subarray(4));
+
+/** How many chains, sets and maps a table has. */
+export const decodeTableUse = (message: Message): number =>
+  attributesOf(message).be32(NFTA_TABLE.USE) ?? 0;
 
 /** How many rules a chain has, plus how many rules and elements lead to it. */
 export const decodeChainUse = (message: Message): number =>

@@ -1,7 +1,7 @@
 /** Attribute numbers of nf_tables messages (linux/netfilter/nf_tables.h), and comments as the nft program keeps them. */
 
 /** linux/netfilter/nf_tables.h */
-export const NFTA_TABLE = { NAME: 1, USERDATA: 6 } as const;
+export const NFTA_TABLE = { NAME: 1, USE: 3, USERDATA: 6 } as const;
 export const NFTA_CHAIN = { TABLE: 1, NAME: 3, HOOK: 4, USE: 6, TYPE: 7 } as const;
 export const NFTA_HOOK = { HOOKNUM: 1, PRIORITY: 2 } as const;
 export const NFTA_RULE = { TABLE: 1, CHAIN: 2, HANDLE: 3, EXPRESSIONS: 4, USERDATA: 7 } as const;

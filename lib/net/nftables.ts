@@ -12,6 +12,7 @@ import {
   decodeChainUse,
   decodeElements,
   decodeRule,
+  decodeTableUse,
   type ListedElement,
   type ListedRule,
 } from './nft-listing.ts';
@@ -44,7 +45,13 @@ export class Nftables implements Disposable {
   }
 
   hasTable(table: Table): boolean {
-    return this.#ask(nft.getTable(table)) !== undefined;
+    return this.tableUse(table) !== undefined;
+  }
+
+  /** Chains, sets and maps in a table; undefined if there is no such table. */
+  tableUse(table: Table): number | undefined {
+    const [message] = this.#ask(nft.getTable(table)) ?? [];
+    return message && decodeTableUse(message);
   }
 
   hasChain(table: Table, chain: string): boolean {

@@ -36,19 +36,23 @@ export type XtablesName = 'nat' | 'filter';
  * user namespaces not even the tables' names can be read) there is nothing that this process could delete. @throws SysError
  */
 export function hasLegacyChain(family: Family, table: XtablesName, chain: string): boolean {
+  return holds(family, table, `${chain}\0`);
+}
+
+/** Whether a table has a chain, or a rule that leads to one, whose name begins so; the same holds. @throws SysError */
+export const hasLegacyChains = (family: Family, table: XtablesName, prefix: string): boolean =>
+  holds(family, table, prefix);
+
+/** A user chain starts with an entry that holds its name, ended by a zero byte. */
+function holds(family: Family, table: XtablesName, text: string): boolean {
   try {
-    return hasChain(family, table, chain);
+    if (!(readTextIfAny(NAMES[family]) ?? '').split('\n').includes(table)) return false;
+    using socket = new Socket(AF[family], SOCK_RAW, IPPROTO_RAW);
+    return readEntries(socket, family, table).includes(text);
   } catch (error) {
     if (isSysError(error, 'EACCES', 'EPERM')) return false;
     throw error;
   }
-}
-
-function hasChain(family: Family, table: XtablesName, chain: string): boolean {
-  if (!(readTextIfAny(NAMES[family]) ?? '').split('\n').includes(table)) return false;
-  using socket = new Socket(AF[family], SOCK_RAW, IPPROTO_RAW);
-  // A user chain starts with an entry that holds its name, ended by a zero byte.
-  return readEntries(socket, family, table).includes(`${chain}\0`);
 }
 
 function readEntries(socket: Socket, family: Family, table: XtablesName): Buffer {

@@ -1,8 +1,12 @@
 /**
  * Map `attachments` of a table of ours: who (network, attachment and number) -> what of it stands in the table's other maps.
- * DEL and GC need nothing else, and ask for one key instead of reading everybody's elements.
+ * DEL and GC need nothing else, and ask for one key instead of reading everybody's elements. The comment of an entry is how to tell
+ * that its container is gone.
  */
-import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import type { Attachment } from '#lib/cni/attachment.ts';
+import { cleanUp } from '#lib/cni/error.ts';
+import { evidenceOf, provesGone } from '#lib/cni/evidence.ts';
+import type { GcScope } from '#lib/cni/plugin.ts';
 import type { Request } from '#lib/net/netlink.ts';
 import type { ListedElement } from '#lib/net/nft-listing.ts';
 import {
@@ -14,7 +18,7 @@ import {
   type Table,
 } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
-import { attachmentTag, networkTag } from './owner.ts';
+import { attachmentTag, COMMENT_LENGTH, networkTag } from './owner.ts';
 
 const ATTACHMENTS = 'attachments';
 
@@ -47,6 +51,18 @@ export function indexKeyOf(comment: string): IndexKey | undefined {
     network: network.slice(0, NETWORK_DIGITS),
     attachment: attachment.slice(0, ATTACHMENT_DIGITS),
   };
+}
+
+/** Whether a comment names this attachment. */
+export function isOwner(comment: string | undefined, { network, attachment }: IndexKey): boolean {
+  const owner = indexKeyOf(comment ?? '');
+  return owner?.network === network && owner.attachment === attachment;
+}
+
+/** How to tell later that a container is gone, as the comment of its entries. @throws SysError */
+export function entryEvidence({ netns }: Attachment): { comment?: string } {
+  const comment = evidenceOf(netns, COMMENT_LENGTH);
+  return comment === '' ? {} : { comment };
 }
 
 function encodeKey({ network, attachment }: IndexKey, number: number): Uint8Array {
@@ -103,20 +119,27 @@ export function listIndex(nftables: Nftables, table: Table, key: IndexKey): List
 export const isIndexEmpty = (nftables: Nftables, table: Table): boolean =>
   nftables.listElements(table, ATTACHMENTS).length === 0;
 
-/** The attachments of a network that the table knows and that are not valid. @throws NetlinkError */
-export function listStale(
+/**
+ * Calls `release` for the attachments of a network that the table knows and that are not valid; if nobody says which are, for those
+ * whose container is provably gone. @throws AggregateError of all failures
+ */
+export function releaseStale(
   nftables: Nftables,
   table: Table,
-  network: string,
-  valid: readonly AttachmentKey[],
-): IndexKey[] {
-  const keep = new Set(
-    valid.map((key) => indexKey({ ...key, network, netns: undefined }).attachment),
-  );
+  { network, valid }: GcScope,
+  release: (key: IndexKey) => void,
+): void {
+  const keep = valid?.map((key) => indexKey({ ...key, network, netns: undefined }).attachment);
   const mine = networkTag(network).slice(0, NETWORK_DIGITS);
-  const stale = nftables
-    .listElements(table, ATTACHMENTS)
-    .map(({ key }) => decodeKey(key))
-    .filter(({ network: digits, attachment }) => digits === mine && !keep.has(attachment));
-  return [...new Map(stale.map((key) => [key.attachment, key])).values()];
+  const entries = new Map<string, ListedElement>();
+  for (const entry of nftables.listElements(table, ATTACHMENTS)) {
+    const key = decodeKey(entry.key);
+    if (key.network === mine) entries.set(key.attachment, entry);
+  }
+  cleanUp(
+    ...[...entries].map(([attachment, { comment }]) => () => {
+      const isStale = keep === undefined ? provesGone(comment) : !keep.includes(attachment);
+      if (isStale) release({ network: mine, attachment });
+    }),
+  );
 }

@@ -8,7 +8,7 @@ import { CniError, CODE } from '#lib/cni/error.ts';
 import { isNetlinkError } from '#lib/net/netlink.ts';
 import { nft, type Table } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
-import { hasLegacyChain, type XtablesName } from '#lib/net/xtables.ts';
+import { hasLegacyChain, hasLegacyChains, type XtablesName } from '#lib/net/xtables.ts';
 import { ChildError, type ChildResult, runChild } from '#lib/sys/process.ts';
 
 /** Names of a program: in the flavour asked for, or as whatever the host has. */
@@ -114,6 +114,30 @@ export const quote = (text: string): string => `"${text.replaceAll(/["\\]/g, Str
 /** A table's chains and rules, a line each, as iptables-save prints them. @throws CniError with what iptables said */
 export const readTable = (family: Family, table: XtablesName): string[] =>
   save(PROGRAMS[family], table);
+
+/**
+ * The rules of a shared chain that lead to chains whose names begin with `prefix`, as iptables-save prints them, of either flavour of
+ * iptables; starts no program where there are none. @throws CniError with what iptables said
+ */
+export function listJumps(
+  nftables: Nftables | undefined,
+  family: Family,
+  { table, entry }: Pick<ContainerChain, 'table' | 'entry'>,
+  prefix: string,
+): string[] {
+  const isPresent = nftables
+    ?.listRules(nftTable(family, table), entry)
+    .some(({ targets }) => targets.some((target) => target.startsWith(prefix)));
+  const isLegacy = hasLegacyChains(family, table, prefix);
+  const lines = [
+    ...(isPresent === true ? readTable(family, table) : []),
+    ...(isLegacy ? save(`${PROGRAMS[family]}-legacy`, table) : []),
+  ];
+  const own = lines.filter(
+    (line) => line.startsWith(`-A ${entry} `) && line.includes(` -j ${prefix}`),
+  );
+  return [...new Set(own)];
+}
 
 /** Carries out all lines of iptables-restore's language or none; other rules stay. @throws CniError with what iptables said */
 export const changeTable = (family: Family, table: XtablesName, lines: readonly string[]): void =>

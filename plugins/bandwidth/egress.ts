@@ -2,8 +2,10 @@
  * Limiting what comes from a container: the kernel can't queue what an interface receives, so that it is sent out by an ifb
  * interface first, whose queue limits it.
  */
+import { type Mac, macFromBytes, macToBytes } from '#lib/addr/mac.ts';
 import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
-import { CniError, CODE, step } from '#lib/cni/error.ts';
+import { cleanUp, CniError, CODE, step } from '#lib/cni/error.ts';
+import type { GcScope } from '#lib/cni/plugin.ts';
 import { attr } from '#lib/net/attribute.ts';
 import {
   addLink,
@@ -14,7 +16,6 @@ import {
   IFNAME_BYTES,
   type Link,
   listLinks,
-  setLinkAlias,
 } from '#lib/net/link.ts';
 import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
 import {
@@ -25,7 +26,8 @@ import {
   replaceTokenBucket,
   type TokenBucket,
 } from '#lib/net/qdisc.ts';
-import { commentPrefix, hashedName, networkTag, ownerComment } from '#lib/netfilter/owner.ts';
+import { deleteStaleLinks, isMarkedFor, markLink } from '#lib/netfilter/link-mark.ts';
+import { hashedName, networkTag } from '#lib/netfilter/owner.ts';
 
 const IFB_PREFIX = 'bwp';
 
@@ -44,8 +46,8 @@ export function limitEgress(
   const name = ifbName(owner);
   refuseOther(host, owner, name);
   undo.defer(() => deleteLink(host, name));
-  const ifb = step(`failed to create ifb "${name}"`, () => addIfb(host, name, veth.mtuBytes));
-  setLinkAlias(host, ifb, ownerComment(owner));
+  const ifb = step(`failed to create ifb "${name}"`, () => addIfb(host, name, owner, veth));
+  markLink(host, ifb, owner);
   replaceTokenBucket(host, ifb, bucket);
   ensureIngressQdisc(host, veth);
   undo.defer(() => deleteIngressQdisc(host, veth));
@@ -84,7 +86,7 @@ function isOwnOrGone(host: Netlink, index: number): boolean {
 function refuseOther(host: Netlink, owner: Attachment, name: string): void {
   const present = getLink(host, name);
   if (present === undefined) return;
-  if (present.alias === undefined || present.alias.startsWith(commentPrefix(owner))) {
+  if (present.alias === undefined || isMarkedFor(present, owner)) {
     deleteLink(host, present.index);
     return;
   }
@@ -95,12 +97,27 @@ function refuseOther(host: Netlink, owner: Attachment, name: string): void {
   );
 }
 
-function addIfb(host: Netlink, name: string, mtuBytes: number): Link {
+/**
+ * A hardware address, which nobody uses, that tells the network of an ifb interface: it is there from the first moment, unlike the mark.
+ */
+const networkMac = (network: string): Mac =>
+  macFromBytes([0x02, ...Buffer.from(networkTag(network).slice(0, 10), 'hex')]);
+
+function addIfb(
+  host: Netlink,
+  name: string,
+  { network }: Attachment,
+  { mtuBytes }: Pick<Link, 'mtuBytes'>,
+): Link {
   addLink(host, {
     name,
     kind: 'ifb',
     flags: IFF.UP,
-    attributes: [attr.u32(IFLA.MTU, mtuBytes), attr.u32(IFLA.TXQLEN, 0)],
+    attributes: [
+      attr.bytes(IFLA.ADDRESS, macToBytes(networkMac(network))),
+      attr.u32(IFLA.MTU, mtuBytes),
+      attr.u32(IFLA.TXQLEN, 0),
+    ],
     data: [],
   });
   const link = getLink(host, name);
@@ -113,15 +130,37 @@ export function unlimitEgress(host: Netlink, owner: Attachment): void {
   const name = ifbName(owner);
   const present = getLink(host, name);
   // Of an interface that another ADD limited, or of somebody who took the name.
-  if (present?.alias !== undefined && !present.alias.startsWith(commentPrefix(owner))) return;
+  if (present?.alias !== undefined && !isMarkedFor(present, owner)) return;
   if (present?.kind === 'ifb') deleteLink(host, present.index);
 }
 
-/** Deletes the ifb interfaces of all attachments of a network but the valid ones; those without a sign of us stay. @throws NetlinkError */
-export function gcEgress(host: Netlink, network: string, valid: readonly AttachmentKey[]): void {
-  const keep = valid.map((key) => commentPrefix({ ...key, network, netns: undefined }));
-  for (const { kind, alias, index } of listLinks(host)) {
-    const isOwn = kind === 'ifb' && alias?.startsWith(`${networkTag(network)}-`) === true;
-    if (isOwn && !keep.some((prefix) => alias.startsWith(prefix))) deleteLink(host, index);
-  }
+/**
+ * Deletes the ifb interfaces of a network's attachments that are not valid; if nobody says which are, of those that are provably gone.
+ * Those without a sign of us stay. @throws AggregateError
+ */
+export function gcEgress(host: Netlink, scope: GcScope): void {
+  cleanUp(
+    () => deleteStaleLinks(host, 'ifb', scope),
+    () => scope.valid && deleteUnmarked(host, scope.network, scope.valid),
+  );
+}
+
+/** An ADD may have died before it came to the mark. */
+function deleteUnmarked(host: Netlink, network: string, valid: readonly AttachmentKey[]): void {
+  const keep = new Set(valid.map(({ containerID }) => ifbName({ network, containerID })));
+  const unmarked = listLinks(host).filter(
+    ({ kind, alias, name, mac }) =>
+      kind === 'ifb' &&
+      alias === undefined &&
+      name.startsWith(IFB_PREFIX) &&
+      mac === networkMac(network) &&
+      !keep.has(name),
+  );
+  cleanUp(
+    ...unmarked.map(
+      ({ index }) =>
+        () =>
+          void deleteLink(host, index),
+    ),
+  );
 }

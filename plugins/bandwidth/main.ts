@@ -80,10 +80,9 @@ export const bandwidth = definePlugin({
     unlimitEgress(host, attachment);
   },
 
-  gc({ network, valid }) {
-    if (valid === undefined) return;
+  gc(call) {
     using host = openRtnl();
-    gcEgress(host, network, valid);
+    gcEgress(host, call);
   },
 
   status() {

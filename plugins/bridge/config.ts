@@ -1,11 +1,12 @@
 /** The keys that bridge reads, and what follows from them. */
 import * as z from 'zod/mini';
 import type { Mac } from '#lib/addr/mac.ts';
+import { Prefix } from '#lib/addr/prefix.ts';
 import { macArgument } from '#lib/cni/args.ts';
 import { validateIfName } from '#lib/cni/environment.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import { interfaceKeys, interfaceOptions } from '#lib/cni/interface-keys.ts';
-import { macIfAny, object, optional, textAs } from '#lib/cni/schema.ts';
+import { addressIfAny, macIfAny, object, optional, prefix, textAs } from '#lib/cni/schema.ts';
 import type { Environment } from '#lib/sys/process.ts';
 
 /** 0 and 4095 are reserved by 802.1Q. */
@@ -137,4 +138,29 @@ export function requestedMac(
 ): Mac | undefined {
   const argument = macArgument(env);
   return runtimeMac ?? argsMac ?? argument;
+}
+
+const Range = object({ subnet: prefix, gateway: z.optional(addressIfAny) });
+
+/** host-local's ranges, as far as they tell the gateways. */
+const Ranges = object({
+  ipam: object({
+    subnet: z.optional(prefix),
+    gateway: z.optional(addressIfAny),
+    ranges: optional(z.array(z.array(Range)), []),
+  }),
+});
+
+/**
+ * The gateways' addresses that the bridge has once there is a pod: for each range set one of these. None where the IPAM plugin is not
+ * host-local: what others make of their keys is their own affair.
+ */
+export function configuredGateways(config: BridgeConfig, json: unknown): Prefix[][] {
+  const parsed = z.safeParse(Ranges, json);
+  if (config.ipam?.type !== 'host-local' || !parsed.success) return [];
+  const { subnet, gateway, ranges } = parsed.data.ipam;
+  const sets = [...(subnet === undefined ? [] : [[{ subnet, gateway }]]), ...ranges];
+  return sets.map((set) =>
+    set.map((range) => new Prefix(range.gateway ?? range.subnet.first.plus(1n), range.subnet.bits)),
+  );
 }

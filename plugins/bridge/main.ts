@@ -21,12 +21,15 @@ import { deleteLink, getLink, type Link, setLinkUp } from '#lib/net/link.ts';
 import { deleteNeighbour, replaceNeighbour } from '#lib/net/neighbour.ts';
 import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
+import { requireBackend } from '#lib/netfilter/backend.ts';
+import { deleteStaleLinks } from '#lib/netfilter/link-mark.ts';
 import { ensureBridge } from './bridge-link.ts';
 import { checkAttachment } from './check.ts';
 import { BridgeConfig, requestedMac } from './config.ts';
 import { ensureGatewayLink, ensureGateways, gatewayLinkName, planGateways } from './gateway.ts';
 import { awaitForwarding, connectPort } from './port.ts';
-import { addSpoofCheck, deleteSpoofCheck } from './spoof-check.ts';
+import { checkConnectivity } from './connectivity.ts';
+import { addSpoofCheck, deleteSpoofCheck, gcSpoofChecks } from './spoof-check.ts';
 
 export const bridge = definePlugin({
   name: 'bridge',
@@ -49,7 +52,7 @@ export const bridge = definePlugin({
     const gateway = ensureGatewayLink(host, bridgeLink, config, undo);
     ensureGateways(host, gateway, bridgeLink, plan, config);
 
-    const end = { netns, rtnl, ifName: attachment.ifName, mac };
+    const end = { netns, rtnl, owner: attachment, mac };
     const { hostEnd: port, link } = connectPort(host, end, bridgeLink, config, undo);
     const container = { netns, rtnl, link };
     if (config.macSpoofCheck && link.mac !== undefined)
@@ -89,7 +92,7 @@ export const bridge = definePlugin({
     using host = openRtnl();
     const addresses = knownAddresses(call, rtnl);
     cleanUp(
-      () => unmasquerade(attachment, addresses),
+      () => unmasquerade(attachment, addresses, config.masquerade),
       () => config.macSpoofCheck && deleteSpoofCheck(attachment),
       // Before, so that a DEL that dies here is completed by the next: only the interface tells the addresses.
       () => forget(host, config, addresses ?? []),
@@ -103,16 +106,21 @@ export const bridge = definePlugin({
   },
 
   gc(call) {
-    const { network, valid } = call;
+    using host = openRtnl();
     cleanUp(
-      () => valid && gcMasquerade(network, valid),
+      () => gcMasquerade(call),
+      () => gcSpoofChecks(call),
+      () => deleteStaleLinks(host, 'veth', call),
       () => ipamGc(call),
     );
   },
 
   status(call) {
+    const { config } = call;
     ipamStatus(call);
-    if (call.config.masquerade !== undefined) masqueradeStatus(call.config.masquerade);
+    if (config.masquerade !== undefined) masqueradeStatus(config.masquerade);
+    if (config.macSpoofCheck) requireBackend('nftables', 'check hardware addresses');
+    checkConnectivity(call);
   },
 });
 

@@ -1,13 +1,19 @@
 /**
  * macspoofchk: frames from a container with another source than its hardware address are dropped. Names, chains and rules
- * are the reference plugin's, so that each deletes what the other made.
+ * are the reference plugin's, so that each deletes what the other made. It looks at the comments of the shared chain alone: those of a
+ * container's own chains tell GC the network, and when the container is gone.
  */
 import { type Mac, macToBytes } from '#lib/addr/mac.ts';
-import type { AttachmentKey } from '#lib/cni/attachment.ts';
+import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import { cleanUp } from '#lib/cni/error.ts';
+import { evidenceOf, provesGone } from '#lib/cni/evidence.ts';
+import type { GcScope } from '#lib/cni/plugin.ts';
 import { isNetlinkError, type Request } from '#lib/net/netlink.ts';
 import { matchEtherSource, matchInputInterface, verdict } from '#lib/net/nft-expression.ts';
 import { nft, type Table } from '#lib/net/nft-message.ts';
 import { type Nftables, openNftables } from '#lib/net/nftables.ts';
+import { openNftablesIfAny } from '#lib/netfilter/backend.ts';
+import { COMMENT_LENGTH, commentPrefix, networkTag, ownerComment } from '#lib/netfilter/owner.ts';
 
 const TABLE: Table = { family: 'bridge', name: 'nat' };
 const PREROUTING = 'PREROUTING';
@@ -15,26 +21,39 @@ const PREROUTING = 'PREROUTING';
 /** nft's name for it is "dstnat" in bridge tables. */
 const PRIORITY = -300;
 
-const interfaceChain = ({ containerID, ifName }: AttachmentKey): string =>
-  `cni-br-iface-${containerID}-${ifName}`;
-const macChain = (owner: AttachmentKey): string => `${interfaceChain(owner)}-mac`;
-const comment = ({ containerID, ifName }: AttachmentKey): string =>
-  `macspoofchk-${containerID}-${ifName}`;
+const CHAIN_PREFIX = 'cni-br-iface-';
+
+/** The two chains of an interface, and the comment of the rule that leads to the first. */
+interface Names {
+  readonly outer: string;
+  readonly inner: string;
+  readonly note: string;
+}
+
+const namesOf = ({ containerID, ifName }: AttachmentKey): Names =>
+  namesFrom(`${containerID}-${ifName}`);
+
+const namesFrom = (name: string): Names => ({
+  outer: `${CHAIN_PREFIX}${name}`,
+  inner: `${CHAIN_PREFIX}${name}-mac`,
+  note: `macspoofchk-${name}`,
+});
 
 /** Lets only frames from `mac` in by the port; `undo` ends that. @throws NetlinkError */
 export function addSpoofCheck(
-  owner: AttachmentKey,
+  owner: Attachment,
   port: string,
   mac: Mac,
   undo: DisposableStack,
 ): void {
   using nftables = openNftables();
   undo.defer(() => deleteSpoofCheck(owner));
-  const [outer, inner, note] = [interfaceChain(owner), macChain(owner), comment(owner)];
+  const names = namesOf(owner);
+  const { outer, inner, note } = names;
   nftables.commit([
     nft.addTable(TABLE),
     nft.addChain(TABLE, PREROUTING, { type: 'filter', hook: 'prerouting', priority: PRIORITY }),
-    ...existingRules(nftables, owner),
+    ...existingRules(nftables, names),
     nft.addChain(TABLE, outer),
     nft.addChain(TABLE, inner),
     nft.deleteRules(TABLE, outer),
@@ -45,43 +64,47 @@ export function addSpoofCheck(
       [...matchInputInterface(port), verdict({ code: 'jump', chain: outer })],
       note,
     ),
-    nft.addRule(TABLE, outer, [verdict({ code: 'jump', chain: inner })], note),
+    nft.addRule(TABLE, outer, [verdict({ code: 'jump', chain: inner })], ownerComment(owner)),
     nft.addRule(
       TABLE,
       inner,
       [...matchEtherSource(macToBytes(mac)), verdict({ code: 'return' })],
       note,
     ),
-    nft.addRule(TABLE, inner, [verdict({ code: 'drop' })], note),
+    nft.addRule(
+      TABLE,
+      inner,
+      [verdict({ code: 'drop' })],
+      evidenceOf(owner.netns, COMMENT_LENGTH) || note,
+    ),
   ]);
 }
 
-/** Requests that delete the rules that lead to an attachment's chains. */
-function existingRules(nftables: Nftables, owner: AttachmentKey): Request[] {
+/** Requests that delete the rules that lead to an interface's chains. */
+function existingRules(nftables: Nftables, { outer, note }: Names): Request[] {
   return nftables
     .listRules(TABLE, PREROUTING)
-    .filter(
-      (rule) => rule.comment === comment(owner) || rule.targets.includes(interfaceChain(owner)),
-    )
+    .filter(({ comment, targets }) => comment === note || targets.includes(outer))
     .map(({ handle }) => nft.deleteRules(TABLE, PREROUTING, handle));
 }
 
 /** Ends the check, and with the last one the table; nothing to end is accepted. @throws NetlinkError */
 export function deleteSpoofCheck(owner: AttachmentKey): void {
-  using nftables = openNftables();
-  if (!nftables.isSupported()) return;
-  const chains = [interfaceChain(owner), macChain(owner)].filter((chain) =>
-    nftables.hasChain(TABLE, chain),
-  );
-  if (chains.length > 0) deleteChains(nftables, owner, chains);
+  using nftables = openNftablesIfAny();
+  if (nftables !== undefined) deleteChains(nftables, namesOf(owner));
+}
+
+function deleteChains(nftables: Nftables, names: Names): void {
+  const chains = [names.outer, names.inner].filter((chain) => nftables.hasChain(TABLE, chain));
+  if (chains.length > 0) commitDeletion(nftables, names, chains);
   // A DEL before this one may have died between the two.
   deleteUnusedTable(nftables);
 }
 
-function deleteChains(nftables: Nftables, owner: AttachmentKey, chains: readonly string[]): void {
+function commitDeletion(nftables: Nftables, names: Names, chains: readonly string[]): void {
   try {
     nftables.commit([
-      ...existingRules(nftables, owner),
+      ...existingRules(nftables, names),
       ...chains.map((chain) => nft.deleteRules(TABLE, chain)),
       ...chains.map((chain) => nft.deleteChain(TABLE, chain)),
     ]);
@@ -89,6 +112,29 @@ function deleteChains(nftables: Nftables, owner: AttachmentKey, chains: readonly
     // Another DEL of the same pod was quicker.
     if (!isNetlinkError(error, 'ENOENT')) throw error;
   }
+}
+
+/**
+ * Ends the checks of a network's attachments that are not valid; if nobody says which are, of those that are provably gone. The
+ * reference plugin's name no network, and stay. @throws AggregateError
+ */
+export function gcSpoofChecks({ network, valid }: GcScope): void {
+  using nftables = openNftablesIfAny();
+  if (nftables === undefined) return;
+  const keep = valid?.map((key) => commentPrefix({ ...key, network, netns: undefined }));
+  const isStale = ({ outer, inner }: Names): boolean => {
+    const owner = nftables.listRules(TABLE, outer)[0]?.comment;
+    if (owner?.startsWith(`${networkTag(network)}-`) !== true) return false;
+    return keep === undefined
+      ? nftables.listRules(TABLE, inner).some(({ comment }) => provesGone(comment))
+      : !keep.some((prefix) => owner.startsWith(prefix));
+  };
+  const all = nftables
+    .listRules(TABLE, PREROUTING)
+    .flatMap(({ targets }) => targets)
+    .filter((target) => target.startsWith(CHAIN_PREFIX))
+    .map((target) => namesFrom(target.slice(CHAIN_PREFIX.length)));
+  cleanUp(...all.map((names) => () => isStale(names) && deleteChains(nftables, names)));
 }
 
 function deleteUnusedTable(nftables: Nftables): void {
@@ -104,10 +150,10 @@ function deleteUnusedTable(nftables: Nftables): void {
 /** Whether the check is in force. */
 export function hasSpoofCheck(owner: AttachmentKey): boolean {
   using nftables = openNftables();
+  const { outer, inner } = namesOf(owner);
   return (
-    nftables
-      .listRules(TABLE, PREROUTING)
-      .some(({ targets }) => targets.includes(interfaceChain(owner))) &&
-    nftables.listRules(TABLE, macChain(owner)).length === 2
+    nftables.listRules(TABLE, PREROUTING).some(({ targets }) => targets.includes(outer)) &&
+    nftables.listRules(TABLE, outer).some(({ targets }) => targets.includes(inner)) &&
+    nftables.listRules(TABLE, inner).length === 2
   );
 }

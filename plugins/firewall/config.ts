@@ -89,5 +89,7 @@ export const Holding = z.object({
   isolation: z.optional(
     z.object({ bridge: z.string(), policy: z.enum(['same-bridge', 'isolated']) }),
   ),
+  /** How to tell that the container is gone. */
+  evidence: z.optional(z.string()),
 });
 export type Holding = z.infer<typeof Holding>;

@@ -1,7 +1,7 @@
 /** The rules in the kernel: one iptables-save and one iptables-restore a family, of the families that a pod has alone. */
 import type { Family } from '#lib/addr/address.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
-import { CniError, CODE } from '#lib/cni/error.ts';
+import { cleanUp, CniError, CODE } from '#lib/cni/error.ts';
 import { openNftablesIfAny } from '#lib/netfilter/backend.ts';
 import { hasChain, readTable, updateTable } from '#lib/netfilter/iptables.ts';
 import type { FirewallConfig, Holding } from './config.ts';
@@ -54,11 +54,13 @@ export function dismiss(dataDir: string, leaving: readonly Holding[]): void {
   // The files go under the lock, too: of two that leave at once, the second must see that it is the last.
   using _lock = families.length === 0 ? undefined : lockChains(dataDir);
   const staying = families.length === 0 ? [] : listOthers(dataDir, leaving);
-  for (const family of families) {
-    change(family, (table) =>
-      dismissalLines(table, scope(leaving, family), scope(staying, family)),
-    );
-  }
+  cleanUp(
+    ...families.map((family) => () => {
+      change(family, (table) =>
+        dismissalLines(table, scope(leaving, family), scope(staying, family)),
+      );
+    }),
+  );
   for (const holding of leaving) deleteHolding(dataDir, holding);
 }
 

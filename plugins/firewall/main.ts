@@ -1,8 +1,8 @@
 /** firewall: lets a pod's traffic through the host's firewall, and keeps other pods away if asked to. Chained. CNI SPEC §2; example: conf/50-isolated.conflist. */
 import { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
-import { isValid } from '#lib/cni/config.ts';
-import { CniError, CODE } from '#lib/cni/error.ts';
+import { cleanUp, CniError, CODE } from '#lib/cni/error.ts';
+import { evidenceOf } from '#lib/cni/evidence.ts';
 import { type AttachmentCall, definePlugin } from '#lib/cni/plugin.ts';
 import { requirePrevResult } from '#lib/cni/prev-result.ts';
 import type { Result } from '#lib/cni/result.ts';
@@ -22,8 +22,8 @@ import { admit, checkRules, dismiss } from './iptables.ts';
 import type { Isolation } from './isolation.ts';
 import {
   deleteHolding,
+  collectStale,
   listOthers,
-  listHoldings,
   loadHolding,
   saveHolding,
   takeAddresses,
@@ -76,12 +76,16 @@ export const firewall = definePlugin({
     deleteHolding(config.dataDir, attachment);
   },
 
-  gc({ config, network, valid }) {
-    if (valid === undefined) return;
-    const dead = listHoldings(config.dataDir).filter(
-      (holding) => holding.network === network && !isValid(valid, holding),
+  gc(call) {
+    const { config } = call;
+    const stale: Holding[] = [];
+    const ofBackend = (backend: Backend) => stale.filter((holding) => holding.backend === backend);
+    cleanUp(
+      () => collectStale(config.dataDir, call, stale),
+      () => release(config, ofBackend('iptables')),
+      // What firewalld refuses of one must not keep the others.
+      () => cleanUp(...ofBackend('firewalld').map((holding) => () => release(config, [holding]))),
     );
-    release(config, dead);
   },
 
   status(call) {
@@ -108,7 +112,7 @@ function chooseBackend({ backend }: FirewallConfig): Backend {
 
 function holdingOf(
   config: FirewallConfig,
-  { network, containerID, ifName }: Attachment,
+  { network, containerID, ifName, netns }: Attachment,
   prevResult: Result,
   backend: Backend,
 ): Holding {
@@ -120,6 +124,7 @@ function holdingOf(
     zone: config.firewalldZone,
     addresses: addressesOf(prevResult),
     isolation: isolationOf(config, prevResult),
+    evidence: evidenceOf(netns) || undefined,
   };
 }
 

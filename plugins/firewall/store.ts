@@ -3,7 +3,9 @@
  * have no owner, and all pods share chains: the last one to leave is the one whose file is the last.
  */
 import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
-import { CniError } from '#lib/cni/error.ts';
+import { cleanUp, CniError } from '#lib/cni/error.ts';
+import { provesGone } from '#lib/cni/evidence.ts';
+import type { GcScope } from '#lib/cni/plugin.ts';
 import { parseWith } from '#lib/cni/schema.ts';
 import { networkTag } from '#lib/netfilter/owner.ts';
 import { sha512 } from '#lib/sys/digest.ts';
@@ -48,11 +50,33 @@ export const loadHolding = (dataDir: string, owner: Owner): Holding | undefined 
   load(join(dataDir, fileName(owner)));
 
 /** What all attachments have. @throws SysError */
-export const listHoldings = (dataDir: string): Holding[] =>
+const listHoldings = (dataDir: string): Holding[] =>
   listFolder(dataDir)
     .filter((name) => name.endsWith(ENDING))
     .map((name) => load(join(dataDir, name)))
     .filter((holding) => holding !== undefined);
+
+/**
+ * Adds to `stale` what a network's attachments have that are not valid; if nobody says which are, those that are provably gone. A file that
+ * nobody can read, of one that is not valid, goes. @throws AggregateError
+ */
+export function collectStale(dataDir: string, { network, valid }: GcScope, stale: Holding[]): void {
+  const keep = valid?.map((key) => fileName({ ...key, network }));
+  const names = listFolder(dataDir).filter((name) => name.endsWith(ENDING));
+  cleanUp(
+    ...names.map((name) => () => {
+      const holding = load(join(dataDir, name));
+      const isOwn = holding?.network === network;
+      if (keep === undefined) {
+        if (isOwn && provesGone(holding.evidence)) stale.push(holding);
+      } else if (!keep.includes(name)) {
+        if (isOwn) stale.push(holding);
+        if (holding === undefined && name.endsWith(`:${networkTag(network)}${ENDING}`))
+          deleteFile(join(dataDir, name));
+      }
+    }),
+  );
+}
 
 /** Forgets an attachment; one that nothing is known of is accepted. @throws SysError */
 export function deleteHolding(dataDir: string, owner: Owner): void {

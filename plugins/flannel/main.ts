@@ -5,6 +5,7 @@ import { delegateAdd, delegateCommand, PluginNotFound, requirePlugin } from '#li
 import { type AttachmentCall, type Call, definePlugin } from '#lib/cni/plugin.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { delegateType, FlannelConfig } from './config.ts';
+import { checkGateway } from './connectivity.ts';
 import { refuseContradiction } from './contradiction.ts';
 import {
   delegateConfig,
@@ -27,11 +28,11 @@ export const flannel = definePlugin({
     const { config, attachment } = call;
     const env = awaitSubnetEnv(config.subnetFile);
     refuseContradiction(config, env);
-    const text = encodeConfig(delegateConfig(call, env));
+    const delegate = delegateConfig(call, env);
     using undo = new DisposableStack();
     // Before the delegate is run: whatever becomes of this process, DEL knows whom to ask.
-    saveConfig(config.dataDir, attachment, text, undo);
-    const result = delegateAdd(call, delegateType(config), Buffer.from(text));
+    saveConfig(config.dataDir, attachment, delegate, undo);
+    const result = delegateAdd(call, delegateType(config), Buffer.from(encodeConfig(delegate)));
     undo.move();
     return result;
   },
@@ -58,21 +59,24 @@ export const flannel = definePlugin({
   },
 
   gc(call) {
-    const { config, valid } = call;
+    const { config } = call;
     cleanUp(
       () => run(call, rebuiltConfig(call, loadSubnetEnvIfAny(config.subnetFile)), 'GC'),
-      () => valid && gcConfigs(config.dataDir, call.network, valid),
+      () => gcConfigs(config.dataDir, call),
     );
   },
 
   status(call) {
-    const delegate = unavailable(() => {
-      const env = loadSubnetEnv(call.config.subnetFile);
-      refuseContradiction(call.config, env);
-      requirePlugin(call, delegateType(call.config));
-      return delegateConfig(call, env);
+    const { config } = call;
+    const env = unavailable(() => {
+      const loaded = loadSubnetEnv(config.subnetFile);
+      refuseContradiction(config, loaded);
+      requirePlugin(call, delegateType(config));
+      return loaded;
     });
+    const delegate = delegateConfig(call, env);
     run(call, delegate, 'STATUS');
+    checkGateway(config, delegate, env);
   },
 });
 

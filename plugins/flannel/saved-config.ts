@@ -1,9 +1,12 @@
 /**
  * The delegates' configurations, kept from ADD to DEL: <dataDir>/<containerID>:<ifName>. The reference plugin knows them by
  * the container alone, in <dataDir>/<containerID>: the first attachment's file has that name too, so that either plugin
- * deletes what the other added.
+ * deletes what the other added. Ours hold one key more, which tells when the container is gone; delegates pass over it.
  */
-import type { AttachmentKey } from '#lib/cni/attachment.ts';
+import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import { cleanUp } from '#lib/cni/error.ts';
+import { evidenceOf, provesGone } from '#lib/cni/evidence.ts';
+import type { GcScope } from '#lib/cni/plugin.ts';
 import { isRecord } from '#lib/cni/schema.ts';
 import {
   deleteFile,
@@ -15,12 +18,15 @@ import {
   statIfAny,
   join,
 } from '#lib/sys/file.ts';
-import type { Json } from './delegate-config.ts';
+import { encodeConfig, type Json } from './delegate-config.ts';
 
 const FOLDER_MODE = 0o700;
 
 /** A colon can be in neither a container ID nor an interface's name. */
 const SEPARATOR = ':';
+
+/** The key of our own in what is saved. */
+const EXTRA = 'cniSuite';
 
 const ownPath = (dataDir: string, { containerID, ifName }: AttachmentKey): string =>
   join(dataDir, `${containerID}${SEPARATOR}${ifName}`);
@@ -31,8 +37,8 @@ const sharedPath = (dataDir: string, { containerID }: AttachmentKey): string =>
 /** Saves a configuration, whole or not at all; `undo` brings back what was saved before. @throws SysError */
 export function saveConfig(
   dataDir: string,
-  key: AttachmentKey,
-  text: string,
+  key: Attachment,
+  config: Json,
   undo: DisposableStack,
 ): void {
   const before = readTextIfAny(ownPath(dataDir, key));
@@ -40,7 +46,9 @@ export function saveConfig(
     before === undefined ? deleteConfig(dataDir, key) : writeConfig(dataDir, key, before),
   );
   ensureFolder(dataDir, FOLDER_MODE);
-  writeConfig(dataDir, key, text);
+  const evidence = evidenceOf(key.netns);
+  const extra = evidence === '' ? {} : { [EXTRA]: { sandbox: evidence } };
+  writeConfig(dataDir, key, encodeConfig({ ...config, ...extra }));
 }
 
 function writeConfig(dataDir: string, key: AttachmentKey, text: string): void {
@@ -53,10 +61,16 @@ function writeConfig(dataDir: string, key: AttachmentKey, text: string): void {
 /** The configuration that was saved; undefined if there is none, or a crash spoilt it. @throws SysError */
 export function loadConfig(dataDir: string, key: AttachmentKey): Json | undefined {
   const own = readTextIfAny(ownPath(dataDir, key));
-  if (own !== undefined) return parse(own);
+  if (own !== undefined) return withoutExtra(parse(own));
   if (belongsToOther(dataDir, key)) return undefined;
   const shared = readTextIfAny(sharedPath(dataDir, key));
-  return shared === undefined ? undefined : parse(shared);
+  return shared === undefined ? undefined : withoutExtra(parse(shared));
+}
+
+function withoutExtra(saved: Json | undefined): Json | undefined {
+  if (saved === undefined) return undefined;
+  const { [EXTRA]: _, ...config } = saved;
+  return config;
 }
 
 function parse(text: string): Json | undefined {
@@ -99,15 +113,33 @@ function savedKeys(dataDir: string): AttachmentKey[] {
     });
 }
 
-/** Removes what was saved for attachments of a network that are not valid, and what no DEL could use. @throws SysError */
-export function gcConfigs(dataDir: string, network: string, valid: readonly AttachmentKey[]): void {
-  for (const { containerID, ifName } of savedKeys(dataDir)) {
-    const path =
-      ifName === '' ? join(dataDir, containerID) : ownPath(dataDir, { containerID, ifName });
-    const saved = parse(readTextIfAny(path) ?? '');
-    const isWanted = valid.some(
+/**
+ * Removes what was saved for a network's attachments that are not valid, and what no DEL could use; if nobody says which are valid, for
+ * those that are provably gone. @throws AggregateError
+ */
+export function gcConfigs(dataDir: string, scope: GcScope): void {
+  cleanUp(
+    ...savedKeys(dataDir).map((key) => () => {
+      const { containerID } = key;
+      const path = key.ifName === '' ? join(dataDir, containerID) : ownPath(dataDir, key);
+      if (isStale(parse(readTextIfAny(path) ?? ''), key, scope)) deleteFile(path);
+    }),
+  );
+}
+
+function isStale(
+  saved: Json | undefined,
+  { containerID, ifName }: AttachmentKey,
+  { network, valid }: GcScope,
+): boolean {
+  if (saved === undefined) return valid !== undefined;
+  if (saved['name'] !== network) return false;
+  if (valid !== undefined) {
+    return !valid.some(
       (key) => key.containerID === containerID && (ifName === '' || key.ifName === ifName),
     );
-    if (saved === undefined || (saved['name'] === network && !isWanted)) deleteFile(path);
   }
+  const extra = saved[EXTRA];
+  const evidence = isRecord(extra) ? extra['sandbox'] : undefined;
+  return typeof evidence === 'string' && provesGone(evidence);
 }

@@ -1,13 +1,12 @@
 /** A port mapping as elements of nf_tables maps: its keys, what they lead to, and what goes with it. */
 import { Address, type Family } from '#lib/addr/address.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
-import { describeSandbox, formatSandbox } from '#lib/cni/sandbox.ts';
 import type { Request } from '#lib/net/netlink.ts';
 import type { ListedElement } from '#lib/net/nft-listing.ts';
 import { nft } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
-import { addToIndex, type IndexKey, indexKeyOf } from '#lib/netfilter/attachment-index.ts';
-import { COMMENT_LENGTH, ownerComment } from '#lib/netfilter/owner.ts';
+import { addToIndex, type IndexKey, isOwner } from '#lib/netfilter/attachment-index.ts';
+import { ownerComment } from '#lib/netfilter/owner.ts';
 import { type PortmapConfig, PROTOCOLS } from './config.ts';
 import type { Forward } from './forward.ts';
 import { MAPS, type Policy, policyOf, type PortMaps, TABLES } from './tables.ts';
@@ -59,13 +58,6 @@ function placeOf(full: Uint8Array, family: Family): Place {
   const isAny = full.subarray(0, ADDRESS_BYTES[family]).every((byte) => byte === 0);
   if (!isAny) return { maps: MAPS.one, key: full };
   return { maps: MAPS.any, key: full.subarray(ADDRESS_BYTES[family]) };
-}
-
-/** How to tell later that a container is gone: what the index keeps of it; a path that does not fit is no evidence. */
-export function evidenceOf({ netns }: Attachment): { comment?: string } {
-  const sandbox = describeSandbox(netns);
-  const comment = sandbox === undefined ? '' : formatSandbox(sandbox);
-  return comment === '' || comment.length > COMMENT_LENGTH ? {} : { comment };
 }
 
 /** Makes the elements of a mapping, the `number`th of its family. */
@@ -120,16 +112,7 @@ export function heldBy(
 ): Standing | undefined {
   const standing = standingAt(nftables, family, placeOf(full, family));
   const { verdict } = standing;
-  return verdict === undefined || isOwner(verdict, holder) ? standing : undefined;
-}
-
-/** Whether an element's comment names this attachment. */
-export function isOwner(
-  { comment = '' }: ListedElement,
-  { network, attachment }: IndexKey,
-): boolean {
-  const owner = indexKeyOf(comment);
-  return owner?.network === network && owner.attachment === attachment;
+  return verdict === undefined || isOwner(verdict.comment, holder) ? standing : undefined;
 }
 
 /** What an element of a map of targets leads to. */

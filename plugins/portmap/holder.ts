@@ -1,7 +1,7 @@
 /** Who holds a host port that is asked for: an earlier container that is provably gone makes room, a live one does not. */
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
-import { isGone, parseSandbox } from '#lib/cni/sandbox.ts';
+import { provesGone } from '#lib/cni/evidence.ts';
 import type { Request } from '#lib/net/netlink.ts';
 import type { ListedElement } from '#lib/net/nft-listing.ts';
 import type { Table } from '#lib/net/nft-message.ts';
@@ -11,9 +11,10 @@ import {
   indexKey,
   type IndexKey,
   indexKeyOf,
+  isOwner,
   listIndex,
 } from '#lib/netfilter/attachment-index.ts';
-import { type Entry, heldBy, isOwner, type Standing, standingAt } from './element.ts';
+import { type Entry, heldBy, type Standing, standingAt } from './element.ts';
 import { describeHostPort, FAMILIES } from './forward.ts';
 import { TABLES } from './tables.ts';
 
@@ -83,7 +84,7 @@ function holderOf(
   { policy, forward, maps }: Entry,
   { verdict, target }: Standing,
 ): IndexKey | 'same container' | undefined {
-  if (verdict === undefined || isOwner(verdict, indexKey(owner))) return undefined;
+  if (verdict === undefined || isOwner(verdict.comment, indexKey(owner))) return undefined;
   if (isOfContainer(verdict, owner)) return 'same container';
   const table = TABLES[policy.family];
   const holder = indexKeyOf(verdict.comment ?? '');
@@ -100,8 +101,7 @@ function holderOf(
 
 function isDead(nftables: Nftables, table: Table, holder: IndexKey): boolean {
   const [first] = listIndex(nftables, table, holder);
-  const sandbox = parseSandbox(first?.comment ?? '');
-  return sandbox !== undefined && isGone(sandbox);
+  return provesGone(first?.comment);
 }
 
 function removeAll(nftables: Nftables, holder: IndexKey): Request[] {

@@ -2,12 +2,13 @@
 import type { Family } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
-import { CniError, CODE } from '#lib/cni/error.ts';
+import { cleanUp, CniError, CODE } from '#lib/cni/error.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
 import { hasLegacyChain } from '#lib/net/xtables.ts';
 import {
   deleteChain,
   hasChain,
+  listJumps,
   nftTable,
   readTable,
   updateTable,
@@ -127,24 +128,22 @@ export function deleteMappings(nftables: Nftables | undefined, owner: Container)
   return found;
 }
 
-/** Deletes the mappings of all containers of a network but the valid ones. @throws CniError, NetlinkError */
+/** Deletes the mappings of all containers of a network but the valid ones. @throws AggregateError */
 export function gcMappings(
   nftables: Nftables | undefined,
   network: string,
   valid: readonly AttachmentKey[],
 ): void {
   const keep = new Set(valid.map(({ containerID }) => containerID));
-  for (const family of FAMILIES) {
-    if (!hasChain(nftables, family, { table: 'nat', chain: DNAT })) continue;
-    const owners = readTable(family, 'nat')
-      .filter((line) => line.startsWith(`-A ${DNAT} `))
-      .map(parseComment)
-      .filter((owner) => owner !== undefined);
-    for (const owner of owners) {
-      if (owner.network === network && !keep.has(owner.containerID))
-        deleteMappings(nftables, owner);
-    }
-  }
+  cleanUp(
+    ...FAMILIES.map((family) => () => {
+      const doomed = listJumps(nftables, family, { table: 'nat', entry: DNAT }, 'CNI-')
+        .map(parseComment)
+        .filter((owner) => owner !== undefined)
+        .filter((owner) => owner.network === network && !keep.has(owner.containerID));
+      cleanUp(...doomed.map((owner) => () => void deleteMappings(nftables, owner)));
+    }),
+  );
 }
 
 /** The mappings, of those given, that the container's chain does not make. @throws CniError */

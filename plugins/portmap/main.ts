@@ -63,12 +63,15 @@ export const portmap = definePlugin({
 
   del: unmap,
 
-  gc({ network, valid }) {
-    if (valid === undefined) return;
+  gc(call) {
+    const { network, valid } = call;
     using nftables = openNftablesIfAny();
+    const pods: Address[] = [];
     cleanUp(
-      () => nftables && maps.gcMappings(nftables, network, valid),
-      () => iptables.gcMappings(nftables, network, valid),
+      () => nftables && maps.gcMappings(nftables, call, pods),
+      // Of iptables' chains nothing tells when their container is gone.
+      () => valid && iptables.gcMappings(nftables, network, valid),
+      () => forgetFlowsTo(pods),
     );
   },
 

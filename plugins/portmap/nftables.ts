@@ -1,8 +1,15 @@
 /** Port mappings by nf_tables: neither packets nor calls get slower with their number. */
 import type { Address } from '#lib/addr/address.ts';
-import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import type { Attachment } from '#lib/cni/attachment.ts';
+import { cleanUp } from '#lib/cni/error.ts';
+import type { GcScope } from '#lib/cni/plugin.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
-import { indexKey, type IndexKey, listStale } from '#lib/netfilter/attachment-index.ts';
+import {
+  entryEvidence,
+  indexKey,
+  type IndexKey,
+  releaseStale,
+} from '#lib/netfilter/attachment-index.ts';
 import {
   commitElements,
   deleteElements,
@@ -11,7 +18,7 @@ import {
 import { commentPrefix } from '#lib/netfilter/owner.ts';
 import { addConditions } from './conditions.ts';
 import type { PortmapConfig } from './config.ts';
-import { addElements, type Entry, entryOf, evidenceOf, heldBy, standingAt } from './element.ts';
+import { addElements, type Entry, entryOf, heldBy, standingAt } from './element.ts';
 import { FAMILIES, type Forward } from './forward.ts';
 import { clearHolders, goneHolders, isOfContainer } from './holder.ts';
 import { deleteEmpty, type Policy, structure, TABLES, workingChains } from './tables.ts';
@@ -25,7 +32,7 @@ export function addMappings(
 ): void {
   const entries = wanted.map((forward) => entryOf(owner, forward, config));
   const policies = policiesOf(entries);
-  const evidence = evidenceOf(owner);
+  const evidence = entryEvidence(owner);
   // What another interface of the same container has leads to it already.
   let shared: ReadonlySet<Entry> = new Set<Entry>();
   commitElements(nftables, {
@@ -101,18 +108,17 @@ function deleteHolder(nftables: Nftables, holder: IndexKey, areExpected: boolean
   return [...pods.values()];
 }
 
-/** Deletes the mappings of all attachments of a network but the valid ones. @throws NetlinkError */
-export function gcMappings(
-  nftables: Nftables,
-  network: string,
-  valid: readonly AttachmentKey[],
-): void {
-  for (const family of FAMILIES) {
-    for (const key of listStale(nftables, TABLES[family], network, valid)) {
-      deleteHolder(nftables, key, false);
-    }
-    deleteIfEmpty(nftables, { table: TABLES[family], rest: deleteEmpty(TABLES[family]) });
-  }
+/** Deletes the mappings of a network's attachments that are to go; adds to `pods` the addresses that they led to. @throws AggregateError */
+export function gcMappings(nftables: Nftables, scope: GcScope, pods: Address[]): void {
+  cleanUp(
+    ...FAMILIES.flatMap((family) => [
+      () =>
+        releaseStale(nftables, TABLES[family], scope, (key) => {
+          pods.push(...deleteHolder(nftables, key, false));
+        }),
+      () => deleteIfEmpty(nftables, { table: TABLES[family], rest: deleteEmpty(TABLES[family]) }),
+    ]),
+  );
 }
 
 /** The mappings, of those given, that do not work as they should. @throws NetlinkError */

@@ -21,8 +21,10 @@ import {
 } from '#lib/masquerade/masquerade.ts';
 import { deleteLink } from '#lib/net/link.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
+import { deleteStaleLinks } from '#lib/netfilter/link-mark.ts';
 import { checkAttachment } from './check.ts';
 import { PtpConfig } from './config.ts';
+import { checkConnectivity } from './connectivity.ts';
 import { awaitOperation, configureContainer, configureHostEnd, requireGateways } from './wire.ts';
 
 /** Index of the container's interface in the result: after the host's end. */
@@ -51,7 +53,7 @@ export const ptp = definePlugin({
     const addresses = ips.map(({ address }) => address);
     enableForwarding(addresses.map(({ family }) => family));
 
-    const end = { netns, rtnl, ifName: attachment.ifName };
+    const end = { netns, rtnl, owner: attachment };
     const { hostEnd, link } = connectContainer(host, end, { mtuBytes: config.mtuBytes }, undo);
     configureHostEnd(host, hostEnd, ips);
     configureContainer({ netns, rtnl, link }, ips, answer.routes);
@@ -73,13 +75,13 @@ export const ptp = definePlugin({
   },
 
   del(call) {
-    const { attachment, prevResult } = call;
+    const { attachment, config, prevResult } = call;
     using netns = openContainerIfAny(attachment);
     using rtnl = netns && openRtnl(netns);
     using host = openRtnl();
     const addresses = knownAddresses(call, rtnl);
     cleanUp(
-      () => unmasquerade(attachment, addresses),
+      () => unmasquerade(attachment, addresses, config.masquerade),
       // The host's end goes with it, and what the host knew of the container with that.
       () => rtnl && deleteLink(rtnl, attachment.ifName),
       () => rtnl === undefined && deleteStrayVeth(host, prevResult),
@@ -89,9 +91,10 @@ export const ptp = definePlugin({
   },
 
   gc(call) {
-    const { network, valid } = call;
+    using host = openRtnl();
     cleanUp(
-      () => valid && gcMasquerade(network, valid),
+      () => gcMasquerade(call),
+      () => deleteStaleLinks(host, 'veth', call),
       () => ipamGc(call),
     );
   },
@@ -100,6 +103,7 @@ export const ptp = definePlugin({
     requireIpam(call.config);
     ipamStatus(call);
     if (call.config.masquerade !== undefined) masqueradeStatus(call.config.masquerade);
+    checkConnectivity(call);
   },
 });
 

@@ -39,7 +39,7 @@ test('ADD gives a pod what subnet.env says, DEL takes every trace away, twice', 
   await node.succeed(t, 'DEL', { plugin: 'flannel', config });
 });
 
-test('the saved delegate config is to the byte what the reference saves, but for the exemption', async (t) => {
+test('the saved delegate config is to the byte what the reference saves, but for the exemption and the evidence', async (t) => {
   await using node = await TestNode.create();
   node.writeFile('subnet.env', SUBNET_ENV.replace('IPMASQ=false', 'IPMASQ=true'));
   const netns = await node.addPod('a');
@@ -48,8 +48,11 @@ test('the saved delegate config is to the byte what the reference saves, but for
   node.writeFile('empty/bridge', '#!/bin/sh\necho "{}"');
   await node.run('chmod', ['+x', node.path('empty/bridge')]);
   await node.succeed(t, 'ADD', { plugin: 'flannel', config, netns, path: node.path('empty') });
+  const saved = await node.run('cat', [node.path('flannel/cid1')]);
+  const evidence = /"cniSuite":\{"sandbox":"[^"]* \/run\/netns\/[^"]+"\},/;
+  t.regex(saved, evidence);
   t.is(
-    await node.run('cat', [node.path('flannel/cid1')]),
+    saved.replace(evidence, ''),
     '{"cniVersion":"0.3.1","hairpinMode":true,"ipMasq":false,"ipam":{"ranges":[[{"subnet":"10.244.1.0/24"}]],' +
       '"routes":[{"dst":"10.244.0.0/16"}],"type":"host-local"},"isDefaultGateway":true,"isGateway":true,' +
       '"mtu":1450,"name":"cbr0","type":"bridge"}',
