@@ -34,7 +34,7 @@ process.on('exit', () => {
 /** Notes a call. @returns what is to happen to it */
 function pass(call: DoorCall): Fault['effect'] | undefined {
   calls.push(call);
-  if (fault === null) return undefined;
+  if (fault === null || fault.effect === 'EINTR') return undefined;
   const isMet = calls.length - 1 === fault.at;
   if (isMet) met = call.kind;
   const isSame = fault.lasts === true && (met === call.kind || (isDisk(met) && isDisk(call.kind)));
@@ -172,6 +172,7 @@ ffi['dlopen'] = (...args: unknown[]) => {
     functions: {
       ...functions,
       send(fd: number, bytes: Uint8Array, ...rest: unknown[]): bigint {
+        if (isInterrupted()) return fail('EINTR');
         const type = Buffer.from(bytes).readUInt16LE(TYPE_OFFSET);
         const effect = pass({ kind: asks(type) ? 'ask' : 'change', what: `send ${type}` });
         if (effect !== undefined && effect !== 'SIGKILL') return fail(effect);
@@ -180,27 +181,25 @@ ffi['dlopen'] = (...args: unknown[]) => {
         return sent;
       },
       recv(fd: number, buffer: Uint8Array, ...rest: unknown[]): bigint {
-        const effect =
-          fault !== null && fault.effect === 'EINTR' ? pass(answerOf(buffer)) : undefined;
-        if (effect !== undefined) return fail(effect);
+        if (isInterrupted()) return fail('EINTR');
         const length = recv(fd, buffer, ...rest) as bigint;
-        return length < 0n || fault?.effect === 'EINTR' ? length : receive(buffer, length, fail);
+        return length < 0n ? length : receive(buffer, length, fail);
       },
     },
   };
 };
 
-const flagsOf = (buffer: Uint8Array): number => buffer[FLAGS_OFFSET] ?? 0;
+let interruptions = 0;
 
-const answerOf = (buffer: Uint8Array): DoorCall => ({
-  kind: 'answer',
-  what: 'recv',
-  isList: (flagsOf(buffer) & NLM_F_MULTI) !== 0,
-});
+/** Every second netlink call: each is made again after it was interrupted. */
+const isInterrupted = (): boolean => fault?.effect === 'EINTR' && ++interruptions % 2 === 1;
+
+const flagsOf = (buffer: Uint8Array): number => buffer[FLAGS_OFFSET] ?? 0;
 
 /** An answer is there: it is passed on, lost, or marked as disturbed. */
 function receive(buffer: Uint8Array, length: bigint, fail: (code: string) => bigint): bigint {
-  const effect = pass(answerOf(buffer));
+  const isList = (flagsOf(buffer) & NLM_F_MULTI) !== 0;
+  const effect = pass({ kind: 'answer', what: 'recv', isList });
   if (effect === undefined) return length;
   if (effect !== 'DISTURBED') return fail(effect);
   buffer[FLAGS_OFFSET] = flagsOf(buffer) | NLM_F_DUMP_INTR;

@@ -19,9 +19,9 @@ const ERRORS: Readonly<Record<DoorCall['kind'], readonly Fault['effect'][]>> = {
   create: ['ENOSPC', 'EIO', 'EACCES'],
   write: ['ENOSPC', 'EIO', 'EACCES'],
   remove: ['EIO', 'EACCES'],
-  change: ['EINTR', 'EAGAIN', 'ENOBUFS'],
-  ask: ['EINTR', 'EAGAIN', 'ENOBUFS'],
-  answer: ['EINTR', 'EAGAIN', 'ENOBUFS'],
+  change: ['EAGAIN', 'ENOBUFS'],
+  ask: ['EAGAIN', 'ENOBUFS'],
+  answer: ['EAGAIN', 'ENOBUFS'],
   child: ['EAGAIN', 'EACCES'],
   print: ['EPIPE', 'ENOSPC'],
 };
@@ -29,8 +29,9 @@ const ERRORS: Readonly<Record<DoorCall['kind'], readonly Fault['effect'][]>> = {
 const kills = (calls: readonly DoorCall[]): Fault[] =>
   calls.flatMap((call, at) => (isChanging(call) ? [{ at, effect: 'SIGKILL' }] : []));
 
-const errors = (calls: readonly DoorCall[]): Fault[] =>
-  calls.flatMap(({ kind, isList }, at) => [
+const errors = (calls: readonly DoorCall[]): Fault[] => [
+  ...(calls.some(({ kind }) => kind === 'answer') ? [{ at: 0, effect: 'EINTR' } as const] : []),
+  ...calls.flatMap(({ kind, isList }, at) => [
     ...ERRORS[kind].map((effect): Fault => ({ at, effect })),
     ...(kind === 'create' || kind === 'write'
       ? [{ at, effect: 'ENOSPC', lasts: true } as const]
@@ -41,7 +42,8 @@ const errors = (calls: readonly DoorCall[]): Fault[] =>
           { at, effect: 'DISTURBED', lasts: true },
         ] as const)
       : []),
-  ]);
+  ]),
+];
 
 /** Which of the faults are tried: every `stride`th, the first one being number `offset`. */
 export interface Selection {
@@ -158,8 +160,7 @@ const killedAdd =
   (fault: Fault) =>
   async (stage: Stage): Promise<string[]> => {
     await stage.fail('ADD', fault);
-    const deleted = mustSucceed('DEL', await stage.call('DEL'));
-    const found = [...deleted, ...prefixed('after DEL', await stage.left())];
+    const found = [...prefixed('torn', stage.torn()), ...(await goneAfterDel(stage))];
     return found.length > 0 ? found : wholeLife(stage);
   };
 
@@ -173,8 +174,7 @@ const repeatedAdd =
       again.exitCode === 0
         ? mustSucceed('CHECK of the ADD after it', await stage.call('CHECK', again.json))
         : saysWhatToDo(again);
-    const deleted = mustSucceed('DEL', await stage.call('DEL'));
-    return [...checked, ...deleted, ...prefixed('after ADD and DEL', await stage.left())];
+    return [...checked, ...(await goneAfterDel(stage))];
   };
 
 const saysWhatToDo = ({ stdout, json }: Answer): string[] =>
@@ -185,8 +185,8 @@ const killedDel =
   async (stage: Stage): Promise<string[]> => {
     const added = mustSucceed('ADD', await stage.call('ADD'));
     await stage.fail('DEL', fault);
-    const deleted = mustSucceed('the DEL after it', await stage.call('DEL'));
-    return [...added, ...deleted, ...prefixed('after the DEL after it', await stage.left())];
+    const torn = prefixed('torn', stage.torn());
+    return [...added, ...torn, ...(await goneAfterDel(stage))];
   };
 
 /** What ADD undoes asks for lists as well: as long as none can be had, it is left to DEL. */
@@ -197,23 +197,27 @@ const failedAdd =
   async (stage: Stage): Promise<string[]> => {
     const answer = await stage.fail('ADD', fault);
     const proper = mustBeProper(answer);
-    const state =
-      answer.exitCode === 0
-        ? mustSucceed('CHECK', await stage.call('CHECK', answer.json))
-        : outlasts(fault)
-          ? []
-          : prefixed('after the failure', await stage.left());
-    const deleted = mustSucceed('DEL', await stage.call('DEL'));
-    return [...proper, ...state, ...deleted, ...prefixed('after DEL', await stage.left())];
+    if (answer.exitCode === 0) {
+      const checked = mustSucceed('CHECK', await stage.call('CHECK', answer.json));
+      return [...proper, ...checked, ...(await goneAfterDel(stage))];
+    }
+    if (outlasts(fault)) return [...proper, ...(await goneAfterDel(stage))];
+    return [...proper, ...prefixed('after the failure', await stage.left())];
   };
+
+async function goneAfterDel(stage: Stage): Promise<string[]> {
+  const deleted = mustSucceed('DEL', await stage.call('DEL'));
+  return [...deleted, ...prefixed('after DEL', await stage.left())];
+}
 
 const failedDel =
   (fault: Fault) =>
   async (stage: Stage): Promise<string[]> => {
     const added = mustSucceed('ADD', await stage.call('ADD'));
     const answer = await stage.fail('DEL', fault);
-    const early = answer.exitCode === 0 ? prefixed('after its success', await stage.left()) : [];
-    const deleted = mustSucceed('the DEL after it', await stage.call('DEL'));
-    const left = prefixed('after the DEL after it', await stage.left());
-    return [...added, ...mustBeProper(answer), ...early, ...deleted, ...left];
+    const found = [...added, ...mustBeProper(answer)];
+    if (answer.exitCode === 0) {
+      return [...found, ...prefixed('after its success', await stage.left())];
+    }
+    return [...found, ...(await goneAfterDel(stage))];
   };

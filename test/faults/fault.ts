@@ -35,12 +35,12 @@ const CHANGING: ReadonlySet<CallKind> = new Set(['create', 'write', 'remove', 'c
 /** Whether a call changes the system. */
 export const isChanging = ({ kind }: DoorCall): boolean => CHANGING.has(kind);
 
-/** What happens to the call with this number, counted from 0. */
+/** What happens to the call with this number, counted from 0; EINTR happens to every netlink call, the first time it is made. */
 export interface Fault {
   readonly at: number;
   /**
    * SIGKILL comes after the call; DISTURBED marks a list as changed while it was read; anything else is the errno that the call
-   * fails with, having done nothing. The datagram of an answer is lost, but for EINTR.
+   * fails with, having done nothing. The datagram of an answer is lost.
    */
   readonly effect:
     | 'SIGKILL'

@@ -91,7 +91,8 @@ async function record(
 ): Promise<FileChange[]> {
   const trace = node.path('trace.json');
   const env = { [TRACE_VARIABLE]: trace };
-  const answer = await node.call('ADD', { ...call, plugin: join(programs, call.plugin), env });
+  const plugin = join(programs, call.plugin);
+  const answer = await node.call('ADD', { ...call, plugin, env, path: node.path('empty') });
   if (answer.exitCode !== 0) throw new Error(`ADD fails: ${answer.stdout}`);
   const calls = JSON.parse(readFileSync(trace, 'utf8')) as DoorCall[];
   return calls.flatMap(({ change }) =>

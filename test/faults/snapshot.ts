@@ -12,8 +12,9 @@ const HOST = {
   neighbour: 'ip neigh',
   qdisc: 'tc qdisc; for i in /sys/class/net/*; do tc filter show dev ${i##*/} ingress; done',
   nftables: 'nft list ruleset',
+  // To look at a table of legacy iptables makes it.
   legacy:
-    'test ! -s /proc/net/ip_tables_names || iptables-legacy-save; test ! -s /proc/net/ip6_tables_names || ip6tables-legacy-save',
+    '! grep -q . /proc/net/ip_tables_names || iptables-legacy-save; ! grep -q . /proc/net/ip6_tables_names || ip6tables-legacy-save',
   sysctl:
     'cd /proc/sys/net; grep . ipv4/ip_forward ipv6/conf/all/forwarding ipv4/conf/*/route_localnet',
 } as const;

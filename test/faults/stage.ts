@@ -1,5 +1,5 @@
 /** Where a plugin meets its faults: a node with one pod, made ready again before each of them. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bridgeConfig, ipam, SUBNET_ENV } from '#test/configs.ts';
 import { type Answer, TestNode } from '#test/node.ts';
@@ -19,6 +19,24 @@ for link in br0 cni0; do ip link del $link; done
 for name in ipv4/ip_forward ipv6/conf/all/forwarding; do echo 0 > /proc/sys/net/$name; done
 for file in /proc/sys/net/ipv4/conf/*/route_localnet; do echo 0 > $file; done
 true`;
+
+/** Every file below a folder that is state: locks are empty, temporary files nobody reads. */
+const filesOf = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name !== 'lock' && !entry.name.startsWith('.tmp-'))
+    .map(({ parentPath, name }) => join(parentPath, name));
+
+/** What is JSON must be so to the last byte; reservations and markers must not be empty. */
+function isWhole(path: string): boolean {
+  const text = readFileSync(path, 'utf8');
+  if (!/^\s*\{/.test(text)) return text !== '';
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** A subject on its node. */
 export class Stage implements AsyncDisposable {
@@ -103,6 +121,13 @@ export class Stage implements AsyncDisposable {
     ];
   }
 
+  /** Files that are not whole: another process may read them at any moment. */
+  torn(): string[] {
+    return this.#folders()
+      .flatMap((folder) => (existsSync(folder) ? filesOf(folder) : []))
+      .filter((path) => !isWhole(path));
+  }
+
   /** A call with a fault. */
   fail(command: Command, fault: Fault): Promise<Answer> {
     return this.#behindDoor(command, { [FAULT_VARIABLE]: JSON.stringify(fault) });
@@ -110,7 +135,9 @@ export class Stage implements AsyncDisposable {
 
   #behindDoor(command: Command, env: Readonly<Record<string, string>>): Promise<Answer> {
     const plugin = join(this.#programs, this.#subject.plugin);
-    return this.#node.call(command, { ...this.#call(), plugin, env });
+    // No other executable: delegates are to be behind the door as well.
+    const path = this.#node.path('empty');
+    return this.#node.call(command, { ...this.#call(), plugin, env, path });
   }
 
   /** A call of the plugin as it is, without a fault. */
