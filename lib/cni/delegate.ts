@@ -13,6 +13,7 @@ import {
 import * as z from 'zod/mini';
 import type { Command } from './environment.ts';
 import { CniError, CODE } from './error.ts';
+import { parseJsonIfAny } from './json.ts';
 import { type Builtins, type Call, invoke } from './plugin.ts';
 import { parseResultOfAnyVersion, type Result } from './result.ts';
 import { integer, isRecord, object, optional } from './schema.ts';
@@ -191,7 +192,7 @@ function delegateError(path: string, { stdout, stderr, ending }: ChildResult): C
     const reason = words === '' ? 'with no error message' : `"${words}"`;
     return new CniError(CODE.INTERNAL, `netplugin failed: ${reason}: ${ending}`, `plugin ${path}`);
   }
-  const document = z.safeParse(ErrorDocument, tryJson(stdout));
+  const document = z.safeParse(ErrorDocument, parseJsonIfAny(stdout));
   if (!document.success) {
     const message = `netplugin failed but error parsing its diagnostic message "${stdout.trim()}"`;
     return new CniError(CODE.INTERNAL, message, `plugin ${path}, ${ending}`);
@@ -206,17 +207,9 @@ function delegateError(path: string, { stdout, stderr, ending }: ChildResult): C
   return new CniError(code, msg, details);
 }
 
-function tryJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
-}
-
 /** The result that a delegate printed; null stands for an empty one. @throws CniError DECODING_FAILURE */
 function parseOutput(text: string, type: string): Record<string, unknown> {
-  const json = tryJson(text);
+  const json = parseJsonIfAny(text);
   if (json === null) return {};
   if (!isRecord(json)) {
     throw new CniError(

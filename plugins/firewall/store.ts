@@ -4,6 +4,7 @@
  */
 import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
 import { CniError } from '#lib/cni/error.ts';
+import { parseJsonText } from '#lib/cni/json.ts';
 import { parseWith } from '#lib/cni/schema.ts';
 import { networkTag } from '#lib/netfilter/owner.ts';
 import { sha512 } from '#lib/sys/digest.ts';
@@ -89,7 +90,7 @@ function load(path: string): Holding | undefined {
   const text = readTextIfAny(path);
   if (text === undefined) return undefined;
   try {
-    return parseWith(Holding, JSON.parse(text), path);
+    return parseWith(Holding, parseJsonText(text), path);
   } catch (error) {
     // Somebody spoilt it: DEL does with the prevResult.
     if (error instanceof CniError || error instanceof SyntaxError) return undefined;

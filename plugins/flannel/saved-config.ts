@@ -4,6 +4,7 @@
  * deletes what the other added.
  */
 import type { AttachmentKey } from '#lib/cni/attachment.ts';
+import { parseJsonIfAny } from '#lib/cni/json.ts';
 import { isRecord } from '#lib/cni/schema.ts';
 import {
   deleteFile,
@@ -60,13 +61,9 @@ export function loadConfig(dataDir: string, key: AttachmentKey): Json | undefine
 }
 
 function parse(text: string): Json | undefined {
-  try {
-    const json: unknown = JSON.parse(text);
-    return isRecord(json) && typeof json['type'] === 'string' ? json : undefined;
-  } catch {
-    // Empty or cut short: DEL does without.
-    return undefined;
-  }
+  // Empty or cut short: DEL does without.
+  const json = parseJsonIfAny(text);
+  return isRecord(json) && typeof json['type'] === 'string' ? json : undefined;
 }
 
 /** Removes what was saved for an attachment; nothing is accepted. @throws SysError */

@@ -4,6 +4,7 @@
  */
 import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
 import { CniError, cleanUp } from '#lib/cni/error.ts';
+import { parseJsonText } from '#lib/cni/json.ts';
 import {
   describeSandbox,
   formatSandbox,
@@ -98,7 +99,7 @@ function ifNameFits<T>(body: () => T): T | undefined {
 /** Reads a file's content; undefined if it is empty or torn. */
 export function decodeBackup(text: string): Backup | undefined {
   try {
-    const { cniSuite, ...values } = parseWith(BackupFile, JSON.parse(text) as unknown, 'backup');
+    const { cniSuite, ...values } = parseWith(BackupFile, parseJsonText(text), 'backup');
     const sandbox = parseSandbox(cniSuite?.sandbox ?? '');
     return { former: attributesIn(values, values), network: cniSuite?.network, sandbox };
   } catch (error) {
