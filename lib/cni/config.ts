@@ -5,6 +5,7 @@ import { isName } from './environment.ts';
 import { CniError, CODE } from './error.ts';
 import { parseJsonText } from './json.ts';
 import { isRecord, object, optional, parseWith } from './schema.ts';
+import { shorten } from './shorten.ts';
 import { DEFAULT_VERSION } from './version.ts';
 
 /** DNS settings for the container, as the specification has them. */
@@ -65,7 +66,7 @@ export function parseConfig(input: Uint8Array): ParsedConfig {
     throw new CniError(
       CODE.INVALID_CONFIG,
       'invalid characters found in network name',
-      config.name,
+      shorten(config.name),
     );
   }
   return {

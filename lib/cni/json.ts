@@ -8,8 +8,8 @@ const FORBIDDEN_KEYS = new Set(['__proto__']);
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-const OPENING: readonly number[] = [0x5b, 0x7b];
-const CLOSING: readonly number[] = [0x5d, 0x7d];
+const OPENING = new Set([0x5b, 0x7b]);
+const CLOSING = new Set([0x5d, 0x7d]);
 
 /** Parses a text; keys that JavaScript takes for its own are left out. @throws SyntaxError that says why it can't be read */
 export function parseJsonText(text: string): unknown {
@@ -33,8 +33,8 @@ function refuseDepth(text: string): void {
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at);
     if (code === QUOTE) at = endOfString(text, at);
-    else if (OPENING.includes(code)) depth += 1;
-    else if (CLOSING.includes(code)) depth -= 1;
+    else if (OPENING.has(code)) depth += 1;
+    else if (CLOSING.has(code)) depth -= 1;
     if (depth > DEPTH_LIMIT) {
       throw new SyntaxError(`it is nested more than ${DEPTH_LIMIT} levels deep`);
     }

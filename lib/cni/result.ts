@@ -15,6 +15,7 @@ import {
   parseWith,
   prefix,
 } from './schema.ts';
+import { shorten } from './shorten.ts';
 import { isAtLeast, isSpecVersion, type SpecVersion } from './version.ts';
 
 const UINT32_MAX = 0xffff_ffff;
@@ -123,7 +124,7 @@ export function parseResult(json: unknown, configVersion: SpecVersion, what: str
   if (!shape.some((version) => version === own)) {
     throw new CniError(
       CODE.INVALID_CONFIG,
-      `Invalid ${what}: result type supports [${shape.join(' ')}] but unmarshalled CNIVersion is ${JSON.stringify(own)}`,
+      `Invalid ${what}: result type supports [${shape.join(' ')}] but unmarshalled CNIVersion is ${shorten(JSON.stringify(own))}`,
     );
   }
   if (shape.includes('0.2.0')) return fromFamilies(parseWith(FamiliesShape, json ?? {}, what));

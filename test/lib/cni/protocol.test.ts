@@ -53,7 +53,7 @@ test('arguments: known keys, unknown ones only with IgnoreUnknown, keys are case
   t.deepEqual(parseArgs('K8S_POD_NAME=a;IP=1;IgnoreUnknown=true', ['IP']), { IP: '1' });
   t.throws(() => parseArgs('ip=1', ['IP']), { message: 'ARGS: unknown args ["ip"]' });
   t.throws(() => parseArgs('IP=1;', ['IP']), { message: 'ARGS: invalid pair ""' });
-  t.throws(() => parseArgs('IP=1=2', ['IP']), { message: 'ARGS: invalid pair "IP=1=2"' });
+  t.throws(() => parseArgs('IP=1=2', ['IP']), { message: 'ARGS: invalid pair "IP=…"' });
   t.throws(() => parseArgs('IgnoreUnknown=maybe', ['IP']), { message: /must be true or false/ });
 });
 
