@@ -6,16 +6,8 @@
 import type { AttachmentKey } from '#lib/cni/attachment.ts';
 import { parseJsonIfAny } from '#lib/cni/json.ts';
 import { isRecord } from '#lib/cni/schema.ts';
-import {
-  deleteFile,
-  ensureFolder,
-  linkFile,
-  listFolder,
-  readTextIfAny,
-  replaceFile,
-  statIfAny,
-  join,
-} from '#lib/sys/file.ts';
+import { ensureFolder, linkFile, listFolder, replaceFile, join } from '#lib/sys/file.ts';
+import { deleteState, readStateIfRegular, stateFileId } from '#lib/sys/state-file.ts';
 import type { Json } from './delegate-config.ts';
 
 const FOLDER_MODE = 0o700;
@@ -36,7 +28,7 @@ export function saveConfig(
   text: string,
   undo: DisposableStack,
 ): void {
-  const before = readTextIfAny(ownPath(dataDir, key));
+  const before = readStateIfRegular(ownPath(dataDir, key));
   undo.defer(() =>
     before === undefined ? deleteConfig(dataDir, key) : writeConfig(dataDir, key, before),
   );
@@ -46,17 +38,17 @@ export function saveConfig(
 
 function writeConfig(dataDir: string, key: AttachmentKey, text: string): void {
   const [own, shared] = [ownPath(dataDir, key), sharedPath(dataDir, key)];
-  if (isSameFile(own, shared)) deleteFile(shared);
+  if (isSameFile(own, shared)) deleteState(shared);
   replaceFile(own, text);
   linkFile(own, shared);
 }
 
 /** The configuration that was saved; undefined if there is none, or a crash spoilt it. @throws SysError */
 export function loadConfig(dataDir: string, key: AttachmentKey): Json | undefined {
-  const own = readTextIfAny(ownPath(dataDir, key));
+  const own = readStateIfRegular(ownPath(dataDir, key));
   if (own !== undefined) return parse(own);
   if (belongsToOther(dataDir, key)) return undefined;
-  const shared = readTextIfAny(sharedPath(dataDir, key));
+  const shared = readStateIfRegular(sharedPath(dataDir, key));
   return shared === undefined ? undefined : parse(shared);
 }
 
@@ -68,22 +60,22 @@ function parse(text: string): Json | undefined {
 
 /** Removes what was saved for an attachment; nothing is accepted. @throws SysError */
 export function deleteConfig(dataDir: string, key: AttachmentKey): void {
-  if (!belongsToOther(dataDir, key)) deleteFile(sharedPath(dataDir, key));
-  deleteFile(ownPath(dataDir, key));
+  if (!belongsToOther(dataDir, key)) deleteState(sharedPath(dataDir, key));
+  deleteState(ownPath(dataDir, key));
 }
 
 /** Whether the file of the container's name is another attachment's of the same container. */
 function belongsToOther(dataDir: string, key: AttachmentKey): boolean {
   const shared = sharedPath(dataDir, key);
-  if (statIfAny(shared) === undefined || isSameFile(shared, ownPath(dataDir, key))) return false;
+  if (stateFileId(shared) === undefined || isSameFile(shared, ownPath(dataDir, key))) return false;
   return savedKeys(dataDir)
     .filter(({ containerID, ifName }) => containerID === key.containerID && ifName !== key.ifName)
     .some((other) => isSameFile(shared, ownPath(dataDir, other)));
 }
 
 function isSameFile(a: string, b: string): boolean {
-  const [left, right] = [statIfAny(a), statIfAny(b)];
-  return left !== undefined && left.id === right?.id;
+  const id = stateFileId(a);
+  return id !== undefined && id === stateFileId(b);
 }
 
 /** The attachments that something is saved for; `ifName` is empty where only the container is known. */
@@ -101,10 +93,10 @@ export function gcConfigs(dataDir: string, network: string, valid: readonly Atta
   for (const { containerID, ifName } of savedKeys(dataDir)) {
     const path =
       ifName === '' ? join(dataDir, containerID) : ownPath(dataDir, { containerID, ifName });
-    const saved = parse(readTextIfAny(path) ?? '');
+    const saved = parse(readStateIfRegular(path) ?? '');
     const isWanted = valid.some(
       (key) => key.containerID === containerID && (ifName === '' || key.ifName === ifName),
     );
-    if (saved === undefined || (saved['name'] === network && !isWanted)) deleteFile(path);
+    if (saved === undefined || (saved['name'] === network && !isWanted)) deleteState(path);
   }
 }
