@@ -122,3 +122,14 @@ test('a route as `ip route show` gets it', (t) => {
   t.is(String(route?.gw), '10.1.0.1');
   t.like(route, { oif: 2, priority: 50, mtuBytes: 1300, advmssBytes: 1200, table: 254 });
 });
+
+test('a message that is shorter than its header is refused, as is an address of an odd length', (t) => {
+  const short = { type: 16, flags: 0, sequence: 1, body: Buffer.alloc(3) };
+  for (const decode of [decodeAddress, decodeLink, decodeRoute]) {
+    t.throws(() => decode(short), { instanceOf: MalformedMessage });
+  }
+  const odd = hex('02 18 80 00 02000000 0800 0200 0a010002 0700 0200 0a0100 00');
+  t.throws(() => decodeAddress({ ...short, body: odd }), { instanceOf: MalformedMessage });
+  const long = hex('02 ff 80 00 02000000 0800 0200 0a010002');
+  t.throws(() => decodeAddress({ ...short, body: long }), { instanceOf: MalformedMessage });
+});

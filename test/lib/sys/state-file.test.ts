@@ -16,6 +16,8 @@ import {
 } from '#lib/sys/state-file.ts';
 import { plantVictim, temporaryFolder } from '#test/folder.ts';
 
+const mode = (path: string): string => (lstatSync(path).mode & 0o777).toString(8);
+
 test('readState() follows no link, and says so', (t) => {
   const victim = plantVictim(t, 'secret');
   const path = join(temporaryFolder(t), 'state');
@@ -72,7 +74,6 @@ test.serial('folders, files and locks are for root alone, whatever the umask', (
   ensureStateFolder(folder, 0o700);
   replaceFile(join(folder, 'file'), '');
   lockFile(join(folder, 'lock'), 0o600)[Symbol.dispose]();
-  const mode = (path: string) => (lstatSync(path).mode & 0o777).toString(8);
   t.is(mode(folder), '700');
   t.is(mode(join(folder, '..')), '700');
   t.is(mode(join(folder, 'file')), '600');
