@@ -76,6 +76,8 @@ export function validateIfName(value: string): void {
   if (/[/:\s]/u.test(value)) {
     throw invalid('interface name contains / or : or whitespace characters', details);
   }
+  // For the kernel the name would end there.
+  if (value.includes('\0')) throw invalid('interface name contains a zero byte', details);
 }
 
 /** Whether a text can be an interface's name. */

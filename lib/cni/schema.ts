@@ -17,7 +17,9 @@ function describe(issue: z.core.$ZodRawIssue): string {
         ? 'is missing'
         : `must be ${article(issue.expected)}, not ${found}`;
     case 'invalid_value':
-      return `must be ${issue.values.map(quote).join(' or ')}, not ${found}`;
+      return issue.input === undefined
+        ? `is missing: it must be ${issue.values.map(quote).join(' or ')}`
+        : `must be ${issue.values.map(quote).join(' or ')}, not ${found}`;
     case 'too_big':
       return `must be at most ${issue.maximum}, not ${found}`;
     case 'too_small':

@@ -1,5 +1,5 @@
 /** IP addresses of interfaces (linux/if_addr.h). */
-import { Prefix } from '#lib/addr/prefix.ts';
+import type { Prefix } from '#lib/addr/prefix.ts';
 import {
   addressFrom,
   prefixFrom,

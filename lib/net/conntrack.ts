@@ -1,5 +1,5 @@
 /** Connections that the kernel tracks (linux/netfilter/nfnetlink_conntrack.h): listing and forgetting them. */
-import { Address, type Family } from '#lib/addr/address.ts';
+import type { Address, Family } from '#lib/addr/address.ts';
 import { addressFrom, attr, type Attribute, Attributes, encodeAttributes } from './attribute.ts';
 import type { Message } from './message.ts';
 import {

@@ -129,6 +129,12 @@ for (const text of ['', '{', '[]', '{}', '{"kind":"other"}', '{"kind":"cniCacheV
   });
 }
 
+test('loadResult() tells of a kind that is missing', (t) => {
+  t.throws(() => loadResult(cacheWith(t, '{}'), 'blue', ATTACHMENT), {
+    message: 'corrupt cache entry: "kind" is missing: it must be "cniCacheV1"',
+  });
+});
+
 test('loadResult() refuses a result with a bad address', (t) => {
   const folder = cacheWith(t, '{"cniVersion":"1.0.0","ips":[{"address":"x"}]}');
   t.throws(() => loadResult(folder, 'blue', ATTACHMENT), {

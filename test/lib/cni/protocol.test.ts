@@ -3,7 +3,7 @@ import test from 'ava';
 import * as z from 'zod/mini';
 import { macArgument, parseArgs } from '#lib/cni/args.ts';
 import { parseConfig } from '#lib/cni/config.ts';
-import { parseEnvironment } from '#lib/cni/environment.ts';
+import { parseEnvironment, validateIfName } from '#lib/cni/environment.ts';
 import { cleanUp, CniError, CODE, prefixed, toCniError } from '#lib/cni/error.ts';
 import { integer, object, optional, parseWith } from '#lib/cni/schema.ts';
 import { compareVersions, isAtLeast } from '#lib/cni/version.ts';
@@ -46,6 +46,10 @@ for (const value of ['-a', '.a', 'a/b', 'a b', 'a\n', 'ä', 'a:b']) {
 for (const value of ['.', '..', 'a/b', 'a:b', 'a b', 'a\u00a0b', 'abcdefghijklmnop', 'ääääääää']) {
   test(`interface name ${encodeURIComponent(value)}`, invalidName, 'CNI_IFNAME', value);
 }
+
+test('an interface name with a zero byte in it would be another one to the kernel', (t) => {
+  t.throws(() => validateIfName('br0\0x'), { message: 'interface name contains a zero byte' });
+});
 
 test('arguments: known keys, unknown ones only with IgnoreUnknown, keys are case-sensitive', (t) => {
   t.deepEqual(parseArgs('', ['IP']), {});
