@@ -7,6 +7,9 @@ export type Json = Readonly<Record<string, unknown>>;
 /** The namespace of the one pod. */
 export const POD = '/run/netns/pod';
 
+/** The namespace of a pod that has an interface already: what chained plugins work on. */
+export const CHAINED_POD = '/run/netns/chained';
+
 const MAC = '02:00:00:00:00:07';
 
 /** Results of other plugins in the shape of every version. */
@@ -20,8 +23,8 @@ export const RESULTS: Readonly<Record<string, Json>> = {
   '0.4.0': {
     cniVersion: '0.4.0',
     interfaces: [
-      { name: 'br0', mac: MAC },
-      { name: 'eth0', mac: MAC, sandbox: POD },
+      { name: 'br1', mac: MAC },
+      { name: 'eth0', mac: MAC, sandbox: CHAINED_POD },
     ],
     ips: [{ version: '4', address: '10.1.0.2/24', gateway: '10.1.0.1', interface: 1 }],
     routes: [{ dst: '0.0.0.0/0' }],
@@ -30,9 +33,9 @@ export const RESULTS: Readonly<Record<string, Json>> = {
   '1.1.0': {
     cniVersion: '1.1.0',
     interfaces: [
-      { name: 'br0', mac: MAC, mtu: 1500 },
+      { name: 'br1', mac: MAC, mtu: 1500 },
       { name: 'veth00000001', mac: MAC, pciID: '', socketPath: '' },
-      { name: 'eth0', mac: MAC, sandbox: POD },
+      { name: 'eth0', mac: MAC, sandbox: CHAINED_POD },
     ],
     ips: [
       { address: '10.1.0.2/24', gateway: '10.1.0.1', interface: 2 },
@@ -106,21 +109,19 @@ export const configs = (folder: string): Readonly<Record<string, readonly Json[]
       ...frame,
       type: 'bridge',
       bridge: 'br0',
-      ...{
-        isGateway: true,
-        forceAddress: true,
-        hairpinMode: true,
-        mtu: 1400,
-        macspoofchk: true,
-        enabledad: false,
-      },
-      ...{
-        portIsolation: true,
-        nonMasqueradeCIDRs: ['10.0.0.0/8'],
-        ipMasqBackend: 'nftables',
-        dns: { domain: 'x' },
-      },
-      ...{ runtimeConfig: { mac: MAC }, args: { cni: { mac: MAC } }, ipam: ipam(folder) },
+      isGateway: true,
+      forceAddress: true,
+      hairpinMode: true,
+      mtu: 1400,
+      macspoofchk: true,
+      enabledad: false,
+      portIsolation: true,
+      nonMasqueradeCIDRs: ['10.0.0.0/8'],
+      ipMasqBackend: 'nftables',
+      dns: { domain: 'x' },
+      runtimeConfig: { mac: MAC },
+      args: { cni: { mac: MAC } },
+      ipam: ipam(folder),
     },
     {
       ...frame,
@@ -176,13 +177,11 @@ export const configs = (folder: string): Readonly<Record<string, readonly Json[]
   loopback: [{ ...frame, type: 'loopback' }],
   portmap: [
     chained('portmap', {
-      ...{
-        backend: 'nftables',
-        snat: true,
-        masqAll: false,
-        markMasqBit: 14,
-        conditionsV4: ['ip', 'saddr', '!=', '10.9.0.0/16'],
-      },
+      backend: 'nftables',
+      snat: true,
+      masqAll: false,
+      markMasqBit: 14,
+      conditionsV4: ['ip', 'saddr', '!=', '10.9.0.0/16'],
       runtimeConfig: {
         portMappings: [
           { hostPort: 8080, containerPort: 80, protocol: 'tcp', hostIP: '10.0.0.1' },
@@ -191,11 +190,9 @@ export const configs = (folder: string): Readonly<Record<string, readonly Json[]
       },
     }),
     chained('portmap', {
-      ...{
-        backend: 'iptables',
-        externalSetMarkChain: 'MARKS',
-        conditionsV4: ['-s', '10.9.0.0/16'],
-      },
+      backend: 'iptables',
+      externalSetMarkChain: 'MARKS',
+      conditionsV4: ['-s', '10.9.0.0/16'],
       runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80 }] },
     }),
   ],
@@ -226,11 +223,13 @@ export const configs = (folder: string): Readonly<Record<string, readonly Json[]
     chained('tuning', {
       dataDir: join(folder, 'tuning'),
       sysctl: { 'net.core.somaxconn': '77', 'net.ipv4.conf.IFNAME.rp_filter': '0' },
-      ...{ mac: MAC, mtu: 1400, promisc: true, allmulti: true, txQLen: 50 },
-      ...{
-        runtimeConfig: { mac: MAC },
-        args: { cni: { mtu: 1300, sysctl: { 'net/core/somaxconn': '78' } } },
-      },
+      mac: MAC,
+      mtu: 1400,
+      promisc: true,
+      allmulti: true,
+      txQLen: 50,
+      runtimeConfig: { mac: MAC },
+      args: { cni: { mtu: 1300, sysctl: { 'net/core/somaxconn': '78' } } },
     }),
   ],
 });

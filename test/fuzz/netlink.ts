@@ -1,5 +1,5 @@
 /** A kernel that answers nonsense: lengths of nothing and past the end, other people's answers, lists without an end. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { Address } from '#lib/addr/address.ts';
 import { listAddresses } from '#lib/net/address.ts';
 import { listPortVlans } from '#lib/net/bridge.ts';

@@ -1,5 +1,5 @@
 /** Everything that reads what others wrote, without a system: it reads it, or fails as it is meant to. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {
   parseListFile,
   parsePluginFile,

@@ -1,5 +1,5 @@
 /** What a property is to those who run it: AVA for a moment, `npm run fuzz` for as long as one likes. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 /** A property by its name. `runs`: how many of them a short run makes. */
 export interface FuzzProperty {
@@ -34,17 +34,15 @@ export function describeFailure(name: string, details: fc.RunDetails<unknown>): 
   ].join('\n');
 }
 
-/** Bytes as the text that they were made of. */
-const readable = (_: string, value: unknown): unknown =>
-  ArrayBuffer.isView(value)
-    ? Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1')
-    : value;
+/** Bytes as the text that they were made of: JSON.stringify meets them as the list that Buffer makes of itself. */
+function readable(_: string, value: unknown): unknown {
+  const { type, data } = (value ?? {}) as { type?: unknown; data?: unknown };
+  if (type === 'Buffer' && Array.isArray(data)) return Buffer.from(data).toString('latin1');
+  return value;
+}
 
 function shown(example: unknown): string {
-  const plain = Array.isArray(example)
-    ? example.map((value: unknown) => readable('', value))
-    : example;
-  const text = JSON.stringify(plain, readable) ?? '';
+  const text = JSON.stringify(example, readable) ?? '';
   return text.length > SHOWN_LIMIT
     ? `${text.slice(0, SHOWN_LIMIT)}… (${text.length} characters)`
     : text;
