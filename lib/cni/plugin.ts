@@ -8,6 +8,7 @@ import { type CallEnvironment, type Command, parseEnvironment } from './environm
 import { CniError, CODE } from './error.ts';
 import { encodeResult, parseResult, type Result } from './result.ts';
 import { parseWith } from './schema.ts';
+import { shorten } from './shorten.ts';
 import { isAtLeast, isSpecVersion, NEWEST_VERSION, type SpecVersion } from './version.ts';
 
 /** What every member of a plugin gets, whatever the command. */
@@ -125,7 +126,7 @@ export function invoke(plugin: AnyPlugin, invocation: Invocation): void {
 
 function implementedCommand(command: string): keyof typeof COMMAND_SINCE {
   if (Object.hasOwn(COMMAND_SINCE, command)) return command as keyof typeof COMMAND_SINCE;
-  throw new CniError(CODE.INVALID_ENVIRONMENT, `unknown CNI_COMMAND: ${command}`);
+  throw new CniError(CODE.INVALID_ENVIRONMENT, `unknown CNI_COMMAND: ${shorten(command)}`);
 }
 
 function supportedVersion(
@@ -137,7 +138,7 @@ function supportedVersion(
     throw new CniError(
       CODE.INCOMPATIBLE_VERSION,
       'incompatible CNI versions',
-      `config is "${cniVersion}", plugin supports ["${plugin.versions.join('" "')}"]`,
+      `config is "${shorten(cniVersion)}", plugin supports ["${plugin.versions.join('" "')}"]`,
     );
   }
   if (!isAtLeast(cniVersion, COMMAND_SINCE[command])) {

@@ -32,16 +32,20 @@ export function readText(path: string): string {
   return sys(() => {
     const fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
     try {
-      const stat = fs.fstatSync(fd);
-      if (!stat.isFile())
-        throw new SysError('read', 'EINVAL', { path, reason: 'not a regular file' });
-      if (stat.size > TEXT_LIMIT_BYTES)
-        throw new SysError('read', 'EFBIG', { path, reason: 'file too large' });
-      return fs.readFileSync(fd, 'utf8');
+      return readDescriptor(fd, path);
     } finally {
       fs.closeSync(fd);
     }
   }, path);
+}
+
+/** The text of an open file, which must be a regular one; `path` names it in errors. @throws SysError EINVAL, EFBIG; Node's own */
+export function readDescriptor(fd: number, path: string): string {
+  const stat = fs.fstatSync(fd);
+  if (!stat.isFile()) throw new SysError('read', 'EINVAL', { path, reason: 'not a regular file' });
+  if (stat.size > TEXT_LIMIT_BYTES)
+    throw new SysError('read', 'EFBIG', { path, reason: 'file too large' });
+  return fs.readFileSync(fd, 'utf8');
 }
 
 /** The text of a file, or undefined if there is none. @throws SysError for other failures */
