@@ -5,7 +5,8 @@
 import { toCniError } from '#lib/cni/error.ts';
 import { encodeResult, parseResultOfAnyVersion, type Result } from '#lib/cni/result.ts';
 import { DEFAULT_VERSION } from '#lib/cni/version.ts';
-import { join, replaceFile } from '#lib/sys/file.ts';
+import { join } from '#lib/sys/file.ts';
+import { replaceFile } from '#lib/sys/temporary-file.ts';
 import { deleteState, ensureStateFolder, listStateFolder, readState } from '#lib/sys/state-file.ts';
 import type { RuntimeAttachment } from './attachment.ts';
 import { type CacheFile, type Json, parseCacheFile } from './config.ts';

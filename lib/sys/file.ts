@@ -139,46 +139,12 @@ export function deleteFile(path: string): boolean {
   }
 }
 
-/** Writes a new file, mode 0600. @throws SysError, EEXIST among others */
-export function createFile(path: string, content: string): void {
-  sys(() => {
-    const fd = fs.openSync(path, 'wx', 0o600);
-    try {
-      for (let rest = Buffer.from(content); rest.length > 0;) {
-        rest = rest.subarray(fs.writeSync(fd, rest));
-      }
-    } finally {
-      fs.closeSync(fd);
-    }
-  }, path);
-}
+/** How the names of temporary files begin: no reader takes them for state. */
+export const TEMPORARY = '.tmp-';
 
 /** A name for a file of this process alone, in the folder of `path`, that no reader takes for state. */
 export function temporaryName(path: string): string {
-  return join(dirname(path), `.tmp-${Buffer.from(random(8)).toString('hex')}`);
-}
-
-/** Removes a file that is of no use to anybody: if that fails, it is no reason to fail for. @returns whether it is gone */
-export function discardFile(path: string): boolean {
-  try {
-    deleteFile(path);
-    return true;
-  } catch (error) {
-    if (!isSysError(error)) throw error;
-    return false;
-  }
-}
-
-/** Writes a file so that it appears whole, mode 0600, in place of any that was there. @throws SysError */
-export function replaceFile(path: string, content: string): void {
-  const temporary = temporaryName(path);
-  try {
-    createFile(temporary, content);
-    sys(() => fs.renameSync(temporary, path));
-  } catch (error) {
-    discardFile(temporary);
-    throw error;
-  }
+  return join(dirname(path), `${TEMPORARY}${Buffer.from(random(8)).toString('hex')}`);
 }
 
 /** Gives a file a second name that nothing has yet. @returns false if something has it. @throws SysError */

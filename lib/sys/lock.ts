@@ -35,7 +35,7 @@ export function lockFile(path: string, mode: number, limitMs: number = LOCK_LIMI
   const flags = fs.constants.O_CREAT | fs.constants.O_RDONLY | fs.constants.O_NONBLOCK;
   using undo = new DisposableStack();
   const file = undo.use(new FileDescriptor(openWithoutFollowing(path, flags, mode)));
-  const locked = poll(() => tryLock(file.fd, path) || undefined, { everyMs: RETRY_MS, limitMs });
+  const locked = poll(() => tryLock(file, path) || undefined, { everyMs: RETRY_MS, limitMs });
   if (locked === undefined) throw new LockTimeout(path, limitMs);
   return undo.move();
 }
@@ -49,7 +49,7 @@ export function lockFileIfFree(path: string): Disposable | undefined {
   const file = openIfAny(path);
   if (file === undefined) return undefined;
   undo.use(file);
-  return tryLock(file.fd, path) ? undo.move() : undefined;
+  return tryLock(file, path) ? undo.move() : undefined;
 }
 
 function openIfAny(path: string): FileDescriptor | undefined {
@@ -62,7 +62,8 @@ function openIfAny(path: string): FileDescriptor | undefined {
   }
 }
 
-function tryLock(fd: number, path: string): boolean {
+/** Takes the exclusive lock of an open file at once, or not at all. @throws SysError */
+export function tryLock({ fd }: FileDescriptor, path: string): boolean {
   try {
     sysCall('flock', (c) => c.flock(fd, LOCK_EX | LOCK_NB), path);
     return true;

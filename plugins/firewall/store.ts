@@ -10,7 +10,8 @@ import { parseJsonText } from '#lib/cni/json.ts';
 import { parseWith } from '#lib/cni/schema.ts';
 import { networkTag } from '#lib/netfilter/owner.ts';
 import { sha512 } from '#lib/sys/digest.ts';
-import { ensureFolder, join, listFolder, replaceFile } from '#lib/sys/file.ts';
+import { ensureFolder, join, listFolder } from '#lib/sys/file.ts';
+import { discardAbandoned, replaceFile } from '#lib/sys/temporary-file.ts';
 import { lockFile } from '#lib/sys/lock.ts';
 import { deleteState, readStateIfRegular } from '#lib/sys/state-file.ts';
 import { Holding } from './config.ts';
@@ -70,12 +71,14 @@ export function collectStale(dataDir: string, { network, valid }: GcScope, stale
           deleteState(join(dataDir, name));
       }
     }),
+    () => discardAbandoned(dataDir),
   );
 }
 
 /** Forgets an attachment; one that nothing is known of is accepted. @throws SysError */
 export function deleteHolding(dataDir: string, owner: Owner): void {
   deleteState(join(dataDir, fileName(owner)));
+  discardAbandoned(dataDir);
 }
 
 /**

@@ -9,7 +9,8 @@ import { evidenceOf, provesGone } from '#lib/cni/evidence.ts';
 import { parseJsonIfAny } from '#lib/cni/json.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
 import { isRecord } from '#lib/cni/schema.ts';
-import { ensureFolder, linkFile, listFolder, replaceFile, join } from '#lib/sys/file.ts';
+import { ensureFolder, linkFile, listFolder, join } from '#lib/sys/file.ts';
+import { discardAbandoned, replaceFile } from '#lib/sys/temporary-file.ts';
 import { deleteState, readStateIfRegular, stateFileId } from '#lib/sys/state-file.ts';
 import { encodeConfig, type Json } from './delegate-config.ts';
 
@@ -76,6 +77,7 @@ function parse(text: string): Json | undefined {
 export function deleteConfig(dataDir: string, key: AttachmentKey): void {
   if (!belongsToOther(dataDir, key)) deleteState(sharedPath(dataDir, key));
   deleteState(ownPath(dataDir, key));
+  discardAbandoned(dataDir);
 }
 
 /** Whether the file of the container's name is another attachment's of the same container. */
@@ -113,6 +115,7 @@ export function gcConfigs(dataDir: string, scope: GcScope): void {
       const path = key.ifName === '' ? join(dataDir, containerID) : ownPath(dataDir, key);
       if (isStale(parse(readStateIfRegular(path) ?? ''), key, scope)) deleteState(path);
     }),
+    () => discardAbandoned(dataDir),
   );
 }
 

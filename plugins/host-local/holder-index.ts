@@ -13,11 +13,11 @@ import {
   ensureFolder,
   listFolder,
   readTextIfAny,
-  replaceFile,
   setModified,
   statIfAny,
   join,
 } from '#lib/sys/file.ts';
+import { replaceFile } from '#lib/sys/temporary-file.ts';
 import { lockFileIfFree } from '#lib/sys/lock.ts';
 import { decodeEvidence, encodeEvidence, type Evidence, EvidenceEntry } from './evidence.ts';
 import type { Holder } from './reservation.ts';

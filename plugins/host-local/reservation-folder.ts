@@ -5,22 +5,16 @@
 import type { Address } from '#lib/addr/address.ts';
 import { isSysError } from '#lib/sys/error.ts';
 import {
-  createFile,
   deleteFile,
-  discardFile,
   join,
-  linkFile,
   listFolder,
   readTextIfAny,
-  replaceFile,
   setModified,
   statIfAny,
-  temporaryName,
+  TEMPORARY,
 } from '#lib/sys/file.ts';
+import { discardFile, replaceFile, TemporaryFile } from '#lib/sys/temporary-file.ts';
 import { addressOfFile, decodeHolder, encodeHolder, type Holder } from './reservation.ts';
-
-/** How the names of our temporary files begin: what a crash left of them goes. */
-const TEMPORARY = '.tmp-';
 
 /** A reserved address, and when its file was written: the evidence is of that file and of no later one with its name. */
 export interface Reserved {
@@ -79,14 +73,14 @@ export class ReservationFolder {
    */
   add(address: Address, holder: Holder, announce: (reserved: Reserved) => void): boolean {
     const path = this.#file(address);
-    const temporary = temporaryName(path);
-    try {
-      createFile(temporary, encodeHolder(holder));
-      announce({ address, writtenNs: statIfAny(temporary)?.mtimeNs ?? 0n });
-      return linkFile(temporary, path);
-    } finally {
-      this.#isTidy = discardFile(temporary) && this.#isTidy;
-    }
+    const temporary = new TemporaryFile(path, encodeHolder(holder));
+    using undo = new DisposableStack();
+    undo.defer(() => {
+      temporary[Symbol.dispose]();
+      this.#isTidy &&= statIfAny(temporary.path) === undefined;
+    });
+    announce({ address, writtenNs: statIfAny(temporary.path)?.mtimeNs ?? 0n });
+    return temporary.linkTo(path);
   }
 
   get isTidy(): boolean {

@@ -15,7 +15,8 @@ import {
 import { parseWith } from '#lib/cni/schema.ts';
 import type { Link } from '#lib/net/link.ts';
 import { isSysError } from '#lib/sys/error.ts';
-import { ensureFolder, join, listFolder, replaceFile } from '#lib/sys/file.ts';
+import { dirname, ensureFolder, join, listFolder } from '#lib/sys/file.ts';
+import { discardAbandoned, replaceFile } from '#lib/sys/temporary-file.ts';
 import { log } from '#lib/sys/process.ts';
 import { deleteState, readStateIfRegular } from '#lib/sys/state-file.ts';
 import { BackupFile } from './config.ts';
@@ -107,6 +108,7 @@ export function deleteBackup(path: string): void {
   ifNameFits(() => {
     deleteState(path);
   });
+  discardAbandoned(dirname(path));
 }
 
 /**
@@ -128,5 +130,6 @@ export function gcBackups(
       if (valid !== undefined || (sandbox !== undefined && isGone(sandbox)))
         deleteState(join(folder, name));
     }),
+    () => discardAbandoned(folder),
   );
 }

@@ -41,6 +41,7 @@ const plain = (line: string): string =>
     .replace(/@if\d+/, '@peer')
     .replace(/ link-netns(id)? \S+/, '')
     .replace(/(valid_lft|preferred_lft) \S+/g, '')
+    .replace(/ (REACHABLE|STALE|DELAY|PROBE)$/, '')
     .replace(/\s+/g, ' ')
     .trim();
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { execaSync } from 'execa';
 import { SysError } from '#lib/sys/error.ts';
-import { replaceFile } from '#lib/sys/file.ts';
+import { replaceFile } from '#lib/sys/temporary-file.ts';
 import { lockFile } from '#lib/sys/lock.ts';
 import {
   deleteState,
