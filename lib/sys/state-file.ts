@@ -80,7 +80,8 @@ function withoutFollowing<T>(path: string, body: () => T): T {
   }
 }
 
-function refuseLink(path: string): void {
+/** Refuses a link in the place of a folder of state. @throws SysError ELOOP */
+export function refuseLink(path: string): void {
   if (lstatIfAny(path)?.isSymbolicLink() === true) throw linkRefused('lstat', path);
 }
 

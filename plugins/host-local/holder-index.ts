@@ -5,18 +5,12 @@
  */
 import * as z from 'zod/mini';
 import { Address } from '#lib/addr/address.ts';
+import { parseJsonIfAny } from '#lib/cni/json.ts';
 import { object, textAs } from '#lib/cni/schema.ts';
 import { isSysError } from '#lib/sys/error.ts';
 import { sha512 } from '#lib/sys/digest.ts';
-import {
-  deleteFile,
-  ensureFolder,
-  listFolder,
-  readTextIfAny,
-  setModified,
-  statIfAny,
-  join,
-} from '#lib/sys/file.ts';
+import { deleteFile, setModified, statIfAny, join } from '#lib/sys/file.ts';
+import { ensureStateFolder, listStateFolder, readState, refuseLink } from '#lib/sys/state-file.ts';
 import { replaceFile } from '#lib/sys/temporary-file.ts';
 import { lockFileIfFree } from '#lib/sys/lock.ts';
 import { decodeEvidence, encodeEvidence, type Evidence, EvidenceEntry } from './evidence.ts';
@@ -58,23 +52,36 @@ export class TornIndex extends Error {
 
 /** The index of one network. */
 export class HolderIndex {
+  /** That of all networks, and this one's in it. */
+  readonly #parent: string;
   readonly #folder: string;
+  /** Whether neither is a link. */
+  #isLooked = false;
 
   constructor(dataDir: string, network: string) {
-    this.#folder = join(dataDir, INDEX_FOLDER, network);
+    this.#parent = join(dataDir, INDEX_FOLDER);
+    this.#folder = join(this.#parent, network);
   }
 
   /** A colon can be in neither a container ID nor an interface's name. */
   #path({ containerID, ifName }: Holder): string {
+    this.#refuseLinks();
     const name = `${containerID}:${ifName}`;
     return join(this.#folder, Buffer.byteLength(name) > NAME_LIMIT ? sha512(name) : name);
+  }
+
+  /** What is elsewhere is no evidence. */
+  #refuseLinks(): void {
+    if (this.#isLooked) return;
+    for (const folder of [this.#parent, this.#folder]) refuseLink(folder);
+    this.#isLooked = true;
   }
 
   /** What a holder has; undefined for nothing. @throws TornIndex; SysError */
   get(holder: Holder): Holding | undefined {
     const text = this.#read(holder);
     if (text === undefined) return undefined;
-    const entry = z.safeParse(Entry, parseJson(text));
+    const entry = z.safeParse(Entry, parseJsonIfAny(text));
     if (!entry.success) throw new TornIndex(this.#path(holder));
     const { reserved, evidence } = entry.data;
     return { holder, reserved, evidence: evidence && decodeEvidence(evidence) };
@@ -82,9 +89,9 @@ export class HolderIndex {
 
   #read(holder: Holder): string | undefined {
     try {
-      return readTextIfAny(this.#path(holder));
+      return readState(this.#path(holder));
     } catch (error) {
-      if (isSysError(error)) throw new TornIndex(this.#path(holder), { cause: error });
+      if (isSysError(error)) throw new TornIndex(this.#folder, { cause: error });
       throw error;
     }
   }
@@ -108,9 +115,9 @@ export class HolderIndex {
 
   /** Makes the index say this and nothing else. @throws SysError */
   replace(holdings: readonly Holding[]): void {
-    ensureFolder(this.#folder, FOLDER_MODE);
+    for (const folder of [this.#parent, this.#folder]) ensureStateFolder(folder, FOLDER_MODE);
     const keep = new Set(holdings.map(({ holder }) => this.#path(holder)));
-    for (const name of listFolder(this.#folder)) {
+    for (const name of listStateFolder(this.#folder)) {
       const path = join(this.#folder, name);
       if (!keep.has(path)) deleteFile(path);
     }
@@ -149,11 +156,3 @@ const encode = ({ holder, reserved, evidence }: Holding): string =>
     })),
     ...(evidence === undefined ? {} : { evidence: encodeEvidence(evidence) }),
   });
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}

@@ -4,15 +4,8 @@
  */
 import type { Address } from '#lib/addr/address.ts';
 import { isSysError } from '#lib/sys/error.ts';
-import {
-  deleteFile,
-  join,
-  listFolder,
-  readTextIfAny,
-  setModified,
-  statIfAny,
-  TEMPORARY,
-} from '#lib/sys/file.ts';
+import { deleteFile, join, listFolder, setModified, statIfAny, TEMPORARY } from '#lib/sys/file.ts';
+import { readStateIfRegular } from '#lib/sys/state-file.ts';
 import { discardFile, replaceFile, TemporaryFile } from '#lib/sys/temporary-file.ts';
 import { addressOfFile, decodeHolder, encodeHolder, type Holder } from './reservation.ts';
 
@@ -127,7 +120,7 @@ export class ReservationFolder {
 /** The text of a file; undefined if there is none, or it is something that can't be read: that must not block a network. */
 function readable(path: string): string | undefined {
   try {
-    return readTextIfAny(path);
+    return readStateIfRegular(path);
   } catch (error) {
     if (isSysError(error)) return undefined;
     throw error;

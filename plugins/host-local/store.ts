@@ -8,9 +8,10 @@
 import type { Address } from '#lib/addr/address.ts';
 import { sameAttachment } from '#lib/cni/attachment.ts';
 import { cleanUp } from '#lib/cni/error.ts';
-import { ensureFolder, join, statIfAny } from '#lib/sys/file.ts';
+import { join, statIfAny } from '#lib/sys/file.ts';
 import { isSysError } from '#lib/sys/error.ts';
 import { lockFile } from '#lib/sys/lock.ts';
+import { ensureStateFolder } from '#lib/sys/state-file.ts';
 import { type Evidence, type Life, lifeByAge, lifeOf } from './evidence.ts';
 import { HolderIndex, type Holding, TornIndex } from './holder-index.ts';
 import { encodeHolder, type Holder } from './reservation.ts';
@@ -41,7 +42,7 @@ export class Store implements Disposable {
   /** Opens the folder, making it if need be, and takes the lock. @throws LockTimeout, SysError */
   constructor(dataDir: string, network: string) {
     this.folder = join(dataDir, network);
-    ensureFolder(this.folder, FOLDER_MODE);
+    ensureStateFolder(this.folder, FOLDER_MODE);
     this.#lock = lockFile(join(this.folder, 'lock'), LOCK_MODE);
     this.#files = new ReservationFolder(this.folder);
     this.#index = new HolderIndex(dataDir, network);

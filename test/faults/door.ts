@@ -37,12 +37,23 @@ function pass(call: DoorCall): Fault['effect'] | undefined {
   if (fault === null || fault.effect === 'EINTR') return undefined;
   const isMet = calls.length - 1 === fault.at;
   if (isMet) met = call.kind;
-  const isSame = fault.lasts === true && (met === call.kind || (isDisk(met) && isDisk(call.kind)));
-  // What lasts is the disk's trouble: the kernel's own files are on none.
-  return isMet || (isSame && !call.what.includes(' /proc/')) ? fault.effect : undefined;
+  return isMet || (fault.lasts === true && isSame(call)) ? fault.effect : undefined;
 }
 
-const isDisk = (kind: CallKind | undefined): boolean => kind === 'create' || kind === 'write';
+/** Whether a call meets what a call before it met. */
+function isSame(call: DoorCall): boolean {
+  if (met === undefined) return false;
+  return isDisk(met) ? isDisk(call.kind) && takesRoom(call) : met === call.kind;
+}
+
+const isDisk = (kind: CallKind): boolean => kind === 'create' || kind === 'write';
+
+/** The kernel's own files are on no disk; a full one lets what is there be opened, and times be set. */
+function takesRoom({ change }: DoorCall): boolean {
+  if (change === undefined || change.path.startsWith('/proc/')) return false;
+  const isThere = change.op === 'open' && fs['existsSync']?.(change.path) === true;
+  return !isThere && change.op !== 'utimes';
+}
 
 const errno = (code: string): number =>
   (constants.errno as Readonly<Record<string, number>>)[code] ?? constants.errno.EIO;

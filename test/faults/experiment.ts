@@ -31,9 +31,9 @@ const kills = (calls: readonly DoorCall[]): Fault[] =>
 
 const errors = (calls: readonly DoorCall[]): Fault[] => [
   ...(calls.some(({ kind }) => kind === 'answer') ? [{ at: 0, effect: 'EINTR' } as const] : []),
-  ...calls.flatMap(({ kind, isList }, at) => [
+  ...calls.flatMap(({ kind, what, isList }, at) => [
     ...ERRORS[kind].map((effect): Fault => ({ at, effect })),
-    ...(kind === 'create' || kind === 'write'
+    ...((kind === 'create' || kind === 'write') && !what.includes(' /proc/')
       ? [{ at, effect: 'ENOSPC', lasts: true } as const]
       : []),
     ...(isList === true

@@ -39,6 +39,8 @@ const plain = (line: string): string =>
   line
     .replace(/^\d+: /, '')
     .replace(/@if\d+/, '@peer')
+    // Carrier comes and goes a moment after what caused it.
+    .replace(/NO-CARRIER,|,LOWER_UP| state (UP|DOWN|UNKNOWN)/g, '')
     .replace(/ link-netns(id)? \S+/, '')
     .replace(/(valid_lft|preferred_lft) \S+/g, '')
     .replace(/ (REACHABLE|STALE|DELAY|PROBE)$/, '')
