@@ -110,14 +110,20 @@ function ownerOf(line: string): Container | undefined {
   return chainOf(owner).chain === chain ? owner : undefined;
 }
 
-/** Whether the rules of an attachment's addresses are there, by the chain that they go through. */
+/** Whether the rules of an address are there: one that leads to the container's chain, and something in that. */
 export function hasMasquerade(
   nftables: Nftables | undefined,
   owner: Attachment,
-  family: Family,
+  { address }: Prefix,
 ): boolean {
+  const { family } = address;
   const { table, chain, entry } = chainOf(owner);
   const rules = nftables?.listRules(nftTable(family, table), entry) ?? [];
-  if (rules.some(({ targets }) => targets.includes(chain))) return true;
+  const leads = rules.some(
+    ({ targets, values }) =>
+      targets.includes(chain) &&
+      values.some((value) => Buffer.compare(address.toBytes(), value) === 0),
+  );
+  if (leads && (nftables?.listRules(nftTable(family, table), chain).length ?? 0) > 0) return true;
   return hasLegacyChain(family, table, chain);
 }

@@ -78,7 +78,7 @@ export function checkMasquerade(
 ): void {
   using nftables = openNftablesIfAny();
   // On a node where the suites were swapped the reference's iptables rules do the work.
-  const others = addresses.filter(({ family }) => !iptables.hasMasquerade(nftables, owner, family));
+  const others = addresses.filter((address) => !iptables.hasMasquerade(nftables, owner, address));
   const missing = nftables ? maps.missingMasquerade(nftables, owner, others, options) : others;
   if (missing.length > 0) {
     throw new CniError(

@@ -28,6 +28,9 @@ import {
   targetOf,
 } from './iptables-rules.ts';
 
+/** Where all containers' chains begin. */
+const HOOKS = ['PREROUTING', 'OUTPUT'] as const;
+
 /** Adds mappings by one iptables-restore a family. @throws CniError with what iptables said, or that names who holds a port */
 export function addMappings(
   owner: Attachment,
@@ -157,7 +160,9 @@ export function missingMappings(
     const own = wanted.filter((forward) => forward.family === family);
     if (own.length === 0 || !hasChain(nftables, family, { table: 'nat', chain })) return own;
     const present = readTable(family, 'nat');
-    const isEntered = hasLine(present, `-A ${DNAT} `, ` -j ${chain}`);
+    const isEntered =
+      hasLine(present, `-A ${DNAT} `, ` -j ${chain}`) &&
+      HOOKS.every((hook) => hasLine(present, `-A ${hook} `, ` -j ${DNAT}`));
     return own.filter(
       (forward) =>
         !isEntered ||
