@@ -57,8 +57,8 @@ export function unmasquerade(
 }
 
 /**
- * Ends the masquerading of a network's attachments that are not valid; if nobody says which are, of those that are provably gone, which of
- * iptables' and the reference plugins' rules can't be told. @throws AggregateError
+ * Ends the masquerading of a network's attachments that are not valid; if nobody says which are, of those that are provably gone, which of the
+ * reference plugins' rules can't be told. @throws AggregateError
  */
 export function gcMasquerade(scope: GcScope): void {
   using nftables = openNftablesIfAny();
@@ -66,7 +66,7 @@ export function gcMasquerade(scope: GcScope): void {
   cleanUp(
     () => nftables && maps.gcMasquerade(nftables, scope),
     () => nftables && valid && gcReferenceRules(nftables, network, valid),
-    () => valid && iptables.gcMasquerade(nftables, network, valid),
+    () => iptables.gcMasquerade(nftables, scope),
   );
 }
 
