@@ -5,7 +5,8 @@ import { describeSandbox, formatSandbox, isGone, parseSandbox } from './sandbox.
 export function evidenceOf(netns: string | undefined, limitBytes = Infinity): string {
   const sandbox = describeSandbox(netns);
   const text = sandbox === undefined ? '' : formatSandbox(sandbox);
-  return Buffer.byteLength(text) <= limitBytes ? text : '';
+  // A path that would not be read again, with a line end in it, is none either.
+  return isEvidence(text) && Buffer.byteLength(text) <= limitBytes ? text : '';
 }
 
 /** Whether such a text proves that its container is gone; any other text proves nothing. @throws SysError */
@@ -13,3 +14,6 @@ export function provesGone(text: string | undefined): boolean {
   const sandbox = parseSandbox(text ?? '');
   return sandbox !== undefined && isGone(sandbox);
 }
+
+/** Whether a text is such evidence at all. */
+export const isEvidence = (text: string): boolean => parseSandbox(text) !== undefined;

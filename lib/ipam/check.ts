@@ -29,23 +29,32 @@ export function checkContainerLink(
   if (link.kind !== 'veth') throw broken(`Container interface "${ifName}" is not of kind veth`);
   checkMac(link, expected);
   if (!mayBeDown && !isUp(link)) throw broken(`Container interface "${ifName}" is down`);
-  if (config.mtuBytes !== undefined && link.mtuBytes !== config.mtuBytes) {
-    throw broken(
-      `Container interface "${ifName}" has MTU ${link.mtuBytes}, not ${config.mtuBytes}`,
-    );
-  }
+  // A plugin after the one that made the interface may have given it another MTU, and said so.
+  checkMtu(`Container interface "${ifName}"`, link, expected.mtu ?? config.mtuBytes);
   return link;
 }
 
-/** The host's end of the container's veth is there. @throws CniError */
-export function checkHostEnd(host: Netlink, link: Link, result: Result): Link {
+/** The host's end of the container's veth is there, with the right MTU. @throws CniError */
+export function checkHostEnd(
+  host: Netlink,
+  link: Link,
+  result: Result,
+  { mtuBytes }: { readonly mtuBytes: number | undefined },
+): Link {
   const end = link.peer === undefined ? undefined : getLink(host, link.peer);
   if (end?.kind !== 'veth' || end.peer !== link.index) {
     throw broken(`The host's end of container interface "${link.name}" not found`);
   }
   const expected = result.interfaces.find(({ name, sandbox }) => name === end.name && !sandbox);
   if (expected !== undefined) checkMac(end, expected);
+  checkMtu(`Host interface "${end.name}"`, end, expected?.mtu ?? mtuBytes);
   return end;
+}
+
+function checkMtu(what: string, link: Link, mtuBytes: number | undefined): void {
+  if (mtuBytes !== undefined && link.mtuBytes !== mtuBytes) {
+    throw broken(`${what} has MTU ${link.mtuBytes}, not ${mtuBytes}`);
+  }
 }
 
 /** The hardware address is the result's, if that has one. @throws CniError */
@@ -63,6 +72,16 @@ export function checkAddresses(rtnl: Netlink, link: Link, plan: Omit<AddressPlan
     throw broken(`Failed to find "${missing}" on interface "${link.name}"`);
   }
   for (const route of plan.routes) checkRoute(rtnl, link, plan, route);
+}
+
+/** The rest of each address's subnet is on the link. @throws CniError */
+export function checkConnected(rtnl: Netlink, link: Link, ips: AddressPlan['ips']): void {
+  for (const { address } of ips) {
+    const dst = address.masked();
+    const found = listRoutes(rtnl, dst.family, link).some((route) => route.dst.equals(dst));
+    // A subnet of one address has no rest.
+    if (address.hostBits > 0 && !found) throw missingRoute({ dst }, undefined, link);
+  }
 }
 
 /** Defaults are compared by network alone, as the reference does: containers may choose another gateway. */

@@ -3,10 +3,10 @@ import type { Mac } from '#lib/addr/mac.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { CniError, CODE, step } from '#lib/cni/error.ts';
 import type { Result, ResultInterface } from '#lib/cni/result.ts';
-import { deleteLink, getLink, type Link } from '#lib/net/link.ts';
+import { deleteLink, getLink, type Link, listLinks } from '#lib/net/link.ts';
 import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
 import { addVeth, randomMac, randomVethName, type VethEnd } from '#lib/net/veth.ts';
-import { markLink } from '#lib/netfilter/link-mark.ts';
+import { isMarkedFor, markLink } from '#lib/netfilter/link-mark.ts';
 import type { Netns } from '#lib/sys/netns.ts';
 import { trySysctl } from '#lib/sys/sysctl.ts';
 import type { Container } from './apply.ts';
@@ -91,13 +91,22 @@ function requireLink(rtnl: Netlink, name: string): Link {
   throw new CniError(CODE.INTERNAL, `interface "${name}" vanished while it was being set up`);
 }
 
-/** Without a namespace to delete the container's end in, the host's end tells: the result knows its name. @throws NetlinkError */
-export function deleteStrayVeth(host: Netlink, prevResult: Result | undefined): void {
+/**
+ * Without the container's end, the host's end is deleted: the result knows its name, or its mark tells it. Absence is accepted.
+ * @throws NetlinkError
+ */
+export function deleteStrayVeth(
+  host: Netlink,
+  owner: Attachment,
+  prevResult: Result | undefined,
+): void {
   for (const { name, mac, sandbox } of prevResult?.interfaces ?? []) {
     const link = sandbox || mac === undefined ? undefined : getLink(host, name);
     if (link?.kind === 'veth' && link.mac === mac && isHostEndName(name))
       deleteLink(host, link.index);
   }
+  const marked = listLinks(host).filter((link) => link.kind === 'veth' && isMarkedFor(link, owner));
+  for (const { index } of marked) deleteLink(host, index);
 }
 
 /** As the reference plugins and ours name them: the gateway of a VLAN is a veth too, and stays. */

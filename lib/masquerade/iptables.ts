@@ -1,21 +1,26 @@
 /**
- * Masquerading with iptables, in the reference plugins' chains, so that theirs delete ours and ours theirs.
+ * Masquerading with iptables, in the reference plugins' chains, so that theirs delete ours and ours theirs. They look at the comments of
+ * the rules that lead to a container's chain; those of the rules in it tell when the container is gone.
  */
 import type { Family } from '#lib/addr/address.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
-import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp } from '#lib/cni/error.ts';
+import { evidenceOf } from '#lib/cni/evidence.ts';
+import type { GcScope } from '#lib/cni/plugin.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
 import {
   changeTable,
   type ContainerChain,
+  type ContainerRules,
+  areOfGone,
   deleteChain,
   hasChain,
-  listJumps,
+  listContainers,
   nftTable,
   quote,
 } from '#lib/netfilter/iptables.ts';
-import { type Container, hashedName } from '#lib/netfilter/owner.ts';
+import { type Container, hashedName, IPTABLES_COMMENT_LENGTH } from '#lib/netfilter/owner.ts';
 import { hasLegacyChain } from '#lib/net/xtables.ts';
 import { exemptions, type MasqueradePolicy, MULTICAST } from './policy.ts';
 
@@ -60,9 +65,11 @@ export function addMasquerade(
 function addLines(owner: Attachment, address: Prefix, policy: MasqueradePolicy): string[] {
   const { chain } = chainOf(owner);
   const comment = `-m comment --comment ${quote(commentOf(owner))}`;
+  const evidence = evidenceOf(owner.netns, IPTABLES_COMMENT_LENGTH);
+  const inner = evidence === '' ? comment : `-m comment --comment ${quote(evidence)}`;
   return [
-    ...exemptions(address, policy).map((prefix) => `-A ${chain} -d ${prefix} ${comment} -j ACCEPT`),
-    `-A ${chain} ! -d ${MULTICAST[address.family]} ${comment} -j MASQUERADE`,
+    ...exemptions(address, policy).map((prefix) => `-A ${chain} -d ${prefix} ${inner} -j ACCEPT`),
+    `-A ${chain} ! -d ${MULTICAST[address.family]} ${inner} -j MASQUERADE`,
     `-A ${POSTROUTING} -s ${address.address} ${comment} -j ${chain}`,
   ];
 }
@@ -81,22 +88,22 @@ export function deleteMasquerade(
 }
 
 /**
- * Deletes what we or the reference plugins made for a network's containers but the valid ones; the rules' comments tell whose they are.
- * @throws AggregateError
+ * Deletes what we or the reference plugins made for a network's containers that are not valid; if nobody says which are, what we made
+ * for those that are provably gone. @throws AggregateError
  */
-export function gcMasquerade(
-  nftables: Nftables | undefined,
-  network: string,
-  valid: readonly AttachmentKey[],
-): void {
-  const keep = new Set(valid.map(({ containerID }) => containerID));
+export function gcMasquerade(nftables: Nftables | undefined, { network, valid }: GcScope): void {
+  const keep = valid && new Set(valid.map(({ containerID }) => containerID));
+  const collect = (family: Family, container: ContainerRules): void => {
+    const owner = ownerOf(container.jump);
+    if (owner?.network !== network) return;
+    const isStale = keep === undefined ? areOfGone(container) : !keep.has(owner.containerID);
+    if (isStale) deleteChain(nftables, family, chainOf(owner));
+  };
   cleanUp(
     ...FAMILIES.map((family) => () => {
-      const doomed = listJumps(nftables, family, { table: 'nat', entry: POSTROUTING }, PREFIX)
-        .map(ownerOf)
-        .filter((owner) => owner !== undefined)
-        .filter((owner) => owner.network === network && !keep.has(owner.containerID));
-      cleanUp(...doomed.map((owner) => () => deleteChain(nftables, family, chainOf(owner))));
+      const place = { table: 'nat', entry: POSTROUTING } as const;
+      const present = listContainers(nftables, family, place, PREFIX);
+      cleanUp(...present.map((container) => () => collect(family, container)));
     }),
   );
 }
@@ -110,14 +117,20 @@ function ownerOf(line: string): Container | undefined {
   return chainOf(owner).chain === chain ? owner : undefined;
 }
 
-/** Whether the rules of an attachment's addresses are there, by the chain that they go through. */
+/** Whether the rules of an address are there: one that leads to the container's chain, and something in that. */
 export function hasMasquerade(
   nftables: Nftables | undefined,
   owner: Attachment,
-  family: Family,
+  { address }: Prefix,
 ): boolean {
+  const { family } = address;
   const { table, chain, entry } = chainOf(owner);
   const rules = nftables?.listRules(nftTable(family, table), entry) ?? [];
-  if (rules.some(({ targets }) => targets.includes(chain))) return true;
+  const leads = rules.some(
+    ({ targets, values }) =>
+      targets.includes(chain) &&
+      values.some((value) => Buffer.compare(address.toBytes(), value) === 0),
+  );
+  if (leads && (nftables?.listRules(nftTable(family, table), chain).length ?? 0) > 0) return true;
   return hasLegacyChain(family, table, chain);
 }

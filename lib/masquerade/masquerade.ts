@@ -57,8 +57,8 @@ export function unmasquerade(
 }
 
 /**
- * Ends the masquerading of a network's attachments that are not valid; if nobody says which are, of those that are provably gone, which of
- * iptables' and the reference plugins' rules can't be told. @throws AggregateError
+ * Ends the masquerading of a network's attachments that are not valid; if nobody says which are, of those that are provably gone, which of the
+ * reference plugins' rules can't be told. @throws AggregateError
  */
 export function gcMasquerade(scope: GcScope): void {
   using nftables = openNftablesIfAny();
@@ -66,7 +66,7 @@ export function gcMasquerade(scope: GcScope): void {
   cleanUp(
     () => nftables && maps.gcMasquerade(nftables, scope),
     () => nftables && valid && gcReferenceRules(nftables, network, valid),
-    () => valid && iptables.gcMasquerade(nftables, network, valid),
+    () => iptables.gcMasquerade(nftables, scope),
   );
 }
 
@@ -78,7 +78,7 @@ export function checkMasquerade(
 ): void {
   using nftables = openNftablesIfAny();
   // On a node where the suites were swapped the reference's iptables rules do the work.
-  const others = addresses.filter(({ family }) => !iptables.hasMasquerade(nftables, owner, family));
+  const others = addresses.filter((address) => !iptables.hasMasquerade(nftables, owner, address));
   const missing = nftables ? maps.missingMasquerade(nftables, owner, others, options) : others;
   if (missing.length > 0) {
     throw new CniError(

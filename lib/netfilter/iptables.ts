@@ -5,6 +5,7 @@
 import type { Address, Family } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
+import { isEvidence, provesGone } from '#lib/cni/evidence.ts';
 import { isNetlinkError } from '#lib/net/netlink.ts';
 import { nft, type Table } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
@@ -115,16 +116,22 @@ export const quote = (text: string): string => `"${text.replaceAll(/["\\]/g, Str
 export const readTable = (family: Family, table: XtablesName): string[] =>
   save(PROGRAMS[family], table);
 
+/** What iptables-save prints of a container: the rule that leads to its chain, and the rules in that. */
+export interface ContainerRules {
+  readonly jump: string;
+  readonly rules: readonly string[];
+}
+
 /**
- * The rules of a shared chain that lead to chains whose names begin with `prefix`, as iptables-save prints them, of either flavour of
- * iptables; starts no program where there are none. @throws CniError with what iptables said
+ * The containers whose chains, with names that begin with `prefix`, a shared chain leads to, in either flavour of iptables; starts no
+ * program where there are none. @throws CniError with what iptables said
  */
-export function listJumps(
+export function listContainers(
   nftables: Nftables | undefined,
   family: Family,
   { table, entry }: Pick<ContainerChain, 'table' | 'entry'>,
   prefix: string,
-): string[] {
+): ContainerRules[] {
   const isPresent = nftables
     ?.listRules(nftTable(family, table), entry)
     .some(({ targets }) => targets.some((target) => target.startsWith(prefix)));
@@ -133,10 +140,24 @@ export function listJumps(
     ...(isPresent === true ? readTable(family, table) : []),
     ...(isLegacy ? save(`${PROGRAMS[family]}-legacy`, table) : []),
   ];
-  const own = lines.filter(
-    (line) => line.startsWith(`-A ${entry} `) && line.includes(` -j ${prefix}`),
-  );
-  return [...new Set(own)];
+  return lines
+    .filter((line) => line.startsWith(`-A ${entry} `) && line.includes(` -j ${prefix}`))
+    .map((jump) => {
+      const chain = jump.slice(jump.lastIndexOf(' ') + 1);
+      return { jump, rules: lines.filter((line) => line.startsWith(`-A ${chain} `)) };
+    });
+}
+
+/** Whether comments in a container's own chain prove that it is gone, and none that it may live. @throws SysError */
+export function areOfGone({ rules }: ContainerRules): boolean {
+  const texts = rules.map(commentOf).filter((text) => isEvidence(text));
+  return texts.length > 0 && texts.every((text) => provesGone(text));
+}
+
+/** The comment of a rule as iptables-save prints it. */
+function commentOf(line: string): string {
+  const [, text = ''] = / --comment "((?:[^"\\]|\\.)*)"/.exec(line) ?? [];
+  return text.replaceAll(/\\(.)/g, '$1');
 }
 
 /** Carries out all lines of iptables-restore's language or none; other rules stay. @throws CniError with what iptables said */

@@ -11,6 +11,9 @@ const TAG_DIGITS = 16;
 /** The longest comment that the nft program takes. */
 export const COMMENT_LENGTH = 127;
 
+/** The longest comment that iptables takes. */
+export const IPTABLES_COMMENT_LENGTH = 255;
+
 /** A container in a network, without the interface: what the reference plugins name things after. */
 export type Container = Pick<Attachment, 'network' | 'containerID'>;
 

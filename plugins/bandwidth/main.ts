@@ -6,7 +6,7 @@ import { findHostVeth } from '#lib/cni/host-veth.ts';
 import { definePlugin } from '#lib/cni/plugin.ts';
 import { requirePrevResult } from '#lib/cni/prev-result.ts';
 import { isAtLeast, SPEC_VERSIONS } from '#lib/cni/version.ts';
-import { getLink, type Link } from '#lib/net/link.ts';
+import { getLink, isUp, type Link } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
 import {
   deleteRootQdisc,
@@ -68,6 +68,10 @@ export const bandwidth = definePlugin({
     if (egress === undefined) return;
     const ifb = getLink(host, ifbName(attachment));
     if (ifb === undefined) throw broken(`Interface "${ifbName(attachment)}" is gone`);
+    if (!isUp(ifb))
+      throw broken(
+        `Interface "${ifb.name}" is down: nothing that "${veth.name}" receives gets through`,
+      );
     checkBucket(host, ifb, bucketFor(egress));
     if (!listFilters(host, veth).some(({ redirects }) => redirects.includes(ifb.index))) {
       throw broken(`What comes in by "${veth.name}" is not redirected to "${ifb.name}"`);

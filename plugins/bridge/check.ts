@@ -6,6 +6,7 @@ import { ownAddresses, requirePrevResult } from '#lib/cni/prev-result.ts';
 import {
   broken,
   checkAddresses,
+  checkConnected,
   checkContainerLink,
   checkHostEnd,
   checkMac,
@@ -36,6 +37,7 @@ export function checkAttachment(call: BridgeCall): void {
   const port = checkPort(host, bridge, link, prevResult, config);
   const ips = ownAddresses(prevResult, attachment);
   checkAddresses(container, link, { ips, routes: prevResult.routes });
+  checkConnected(container, link, ips);
   if (config.vlan === 0) checkGateways(host, bridge, prevResult, config);
   const addresses = ips.map(({ address }) => address);
   if (config.masquerade !== undefined) checkMasquerade(attachment, addresses, config.masquerade);
@@ -65,7 +67,7 @@ function checkPort(
   result: Result,
   config: BridgeConfig,
 ): Link {
-  const port = checkHostEnd(host, link, result);
+  const port = checkHostEnd(host, link, result, config);
   if (port.master !== bridge.index)
     throw broken(`"${port.name}" is not a port of bridge "${bridge.name}"`);
   if (!config.interfaceStaysDown && !isActive(port))

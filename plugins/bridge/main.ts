@@ -99,8 +99,9 @@ export const bridge = definePlugin({
       () => config.macSpoofCheck && deleteSpoofCheck(attachment),
       // Before, so that a DEL that dies here is completed by the next: only the interface tells the addresses.
       () => forget(host, config, addresses ?? []),
-      () => rtnl && deleteLink(rtnl, attachment.ifName),
-      () => rtnl === undefined && deleteStrayVeth(host, call.prevResult),
+      () =>
+        (rtnl !== undefined && deleteLink(rtnl, attachment.ifName)) ||
+        deleteStrayVeth(host, attachment, call.prevResult),
       // And after: it may have been heard of once more.
       () => forget(host, config, addresses ?? []),
       // The addresses last: nobody gets them while anything of the old owner is left.

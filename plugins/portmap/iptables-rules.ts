@@ -1,7 +1,8 @@
 /** The reference plugin's iptables chains and rules, as lines of iptables-save and iptables-restore. Pure. */
 import type { Attachment } from '#lib/cni/attachment.ts';
+import { evidenceOf } from '#lib/cni/evidence.ts';
 import { type ContainerChain, quote } from '#lib/netfilter/iptables.ts';
-import { type Container, hashedName } from '#lib/netfilter/owner.ts';
+import { type Container, hashedName, IPTABLES_COMMENT_LENGTH } from '#lib/netfilter/owner.ts';
 import type { MasqueradeKeys, PortmapConfig, Protocol } from './config.ts';
 import type { Forward } from './forward.ts';
 
@@ -14,9 +15,8 @@ const MASQ = 'CNI-HOSTPORT-MASQ';
 /** Length of a chain's name: iptables allows 28. */
 const CHAIN_LENGTH = 28;
 
-/** The kernel's limits of the matches multiport and comment; the reference plugin cuts comments so. */
+/** How many ports the match multiport takes. */
 const MULTIPORT_LIMIT = 15;
-const COMMENT_LIMIT = 255;
 
 /** A container's chain, and the one that releases before 0.9 made beside it. */
 export const chainsOf = (owner: Container): ContainerChain[] => [
@@ -102,6 +102,7 @@ export function containerLines(
   return [
     ...emptyChain(present, chain, wanted),
     ...wanted.flatMap((forward) => forwardLines(chain, forward, config)),
+    ...evidenceLines(chain, owner),
     ...entries,
   ];
 }
@@ -131,9 +132,18 @@ const jumpRemovals = (present: readonly string[], chain: string): string[] =>
 const quoteIfNeeded = (token: string): string =>
   /^[^\s"'\\]+$/.test(token) ? token : quote(token);
 
+/** A rule that does nothing: its comment tells when the container is gone. The reference plugin deletes the chain with it. */
+function evidenceLines(chain: string, { netns }: Attachment): string[] {
+  const evidence = evidenceOf(netns, IPTABLES_COMMENT_LENGTH);
+  return evidence === '' ? [] : [`-A ${chain} -m comment --comment ${quote(evidence)}`];
+}
+
 function commentOf({ network, containerID }: Container): string {
   const text = `dnat name: "${network}" id: "${containerID}"`;
-  return text.length <= COMMENT_LIMIT ? text : `${text.slice(0, COMMENT_LIMIT - 2)}...`;
+  // As the reference plugin cuts it.
+  return text.length <= IPTABLES_COMMENT_LENGTH
+    ? text
+    : `${text.slice(0, IPTABLES_COMMENT_LENGTH - 2)}...`;
 }
 
 /** "8080,8081": the ports of a protocol, fifteen a piece. */

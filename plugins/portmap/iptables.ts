@@ -1,14 +1,17 @@
 /** Port mappings by iptables, in the reference plugin's chains, so that its DEL removes ours and ours removes its. */
 import type { Family } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
-import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp, CniError, CODE } from '#lib/cni/error.ts';
+import type { GcScope } from '#lib/cni/plugin.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
 import { hasLegacyChain } from '#lib/net/xtables.ts';
 import {
+  areOfGone,
+  type ContainerRules,
   deleteChain,
   hasChain,
-  listJumps,
+  listContainers,
   nftTable,
   readTable,
   updateTable,
@@ -27,6 +30,9 @@ import {
   sharedLines,
   targetOf,
 } from './iptables-rules.ts';
+
+/** Where all containers' chains begin. */
+const HOOKS = ['PREROUTING', 'OUTPUT'] as const;
 
 /** Adds mappings by one iptables-restore a family. @throws CniError with what iptables said, or that names who holds a port */
 export function addMappings(
@@ -128,20 +134,22 @@ export function deleteMappings(nftables: Nftables | undefined, owner: Container)
   return found;
 }
 
-/** Deletes the mappings of all containers of a network but the valid ones. @throws AggregateError */
-export function gcMappings(
-  nftables: Nftables | undefined,
-  network: string,
-  valid: readonly AttachmentKey[],
-): void {
-  const keep = new Set(valid.map(({ containerID }) => containerID));
+/**
+ * Deletes the mappings of a network's containers that are not valid; if nobody says which are, those that we made for containers that
+ * are provably gone. @throws AggregateError
+ */
+export function gcMappings(nftables: Nftables | undefined, { network, valid }: GcScope): void {
+  const keep = valid && new Set(valid.map(({ containerID }) => containerID));
+  const collect = (container: ContainerRules): void => {
+    const owner = parseComment(container.jump);
+    if (owner?.network !== network) return;
+    const isStale = keep === undefined ? areOfGone(container) : !keep.has(owner.containerID);
+    if (isStale) deleteMappings(nftables, owner);
+  };
   cleanUp(
     ...FAMILIES.map((family) => () => {
-      const doomed = listJumps(nftables, family, { table: 'nat', entry: DNAT }, 'CNI-')
-        .map(parseComment)
-        .filter((owner) => owner !== undefined)
-        .filter((owner) => owner.network === network && !keep.has(owner.containerID));
-      cleanUp(...doomed.map((owner) => () => void deleteMappings(nftables, owner)));
+      const present = listContainers(nftables, family, { table: 'nat', entry: DNAT }, 'CNI-');
+      cleanUp(...present.map((container) => () => collect(container)));
     }),
   );
 }
@@ -157,7 +165,9 @@ export function missingMappings(
     const own = wanted.filter((forward) => forward.family === family);
     if (own.length === 0 || !hasChain(nftables, family, { table: 'nat', chain })) return own;
     const present = readTable(family, 'nat');
-    const isEntered = hasLine(present, `-A ${DNAT} `, ` -j ${chain}`);
+    const isEntered =
+      hasLine(present, `-A ${DNAT} `, ` -j ${chain}`) &&
+      HOOKS.every((hook) => hasLine(present, `-A ${hook} `, ` -j ${DNAT}`));
     return own.filter(
       (forward) =>
         !isEntered ||

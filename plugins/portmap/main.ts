@@ -64,13 +64,11 @@ export const portmap = definePlugin({
   del: unmap,
 
   gc(call) {
-    const { network, valid } = call;
     using nftables = openNftablesIfAny();
     const pods: Address[] = [];
     cleanUp(
       () => nftables && maps.gcMappings(nftables, call, pods),
-      // Of iptables' chains nothing tells when their container is gone.
-      () => valid && iptables.gcMappings(nftables, network, valid),
+      () => iptables.gcMappings(nftables, call),
       () => forgetFlowsTo(pods),
     );
   },

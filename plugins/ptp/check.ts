@@ -32,7 +32,7 @@ export function checkAttachment(call: AttachmentCall<PtpConfig>): void {
   using netns = openContainer(attachment);
   using container = openRtnl(netns);
   const link = checkContainerLink(container, call, prevResult, { mayBeDown: false });
-  const end = checkHostEnd(host, link, prevResult);
+  const end = checkHostEnd(host, link, prevResult, config);
   const ips = requireGateways(ownAddresses(prevResult, attachment));
   checkAddresses(container, link, { ips, routes: prevResult.routes });
   checkRoutes(container, link, containerRoutes(ips, link));

@@ -83,8 +83,9 @@ export const ptp = definePlugin({
     cleanUp(
       () => unmasquerade(attachment, addresses, config.masquerade),
       // The host's end goes with it, and what the host knew of the container with that.
-      () => rtnl && deleteLink(rtnl, attachment.ifName),
-      () => rtnl === undefined && deleteStrayVeth(host, prevResult),
+      () =>
+        (rtnl !== undefined && deleteLink(rtnl, attachment.ifName)) ||
+        deleteStrayVeth(host, attachment, prevResult),
       // The addresses last: nobody gets them while anything of the old owner is left.
       () => ipamDel(call),
     );

@@ -197,6 +197,7 @@ const BREAKAGES: Readonly<
     /Rate doesn't match of interface "veth\w+": it is 125000, not 12500000/,
   ],
   'the ifb gone': [(_, ifb) => `ip link del ${ifb}`, /Interface "bwp\w+" is gone/],
+  'the ifb down': [(_, ifb) => `ip link set ${ifb} down`, /Interface "bwp\w+" is down/],
   'its queue gone': [(_, ifb) => `tc qdisc del dev ${ifb} root`, /No token bucket .*"bwp/],
   'the redirection gone': [
     (veth) => `tc filter del dev ${veth} parent ffff:`,

@@ -175,13 +175,38 @@ test('a second ADD of an attachment is refused and disturbs nothing', async (t) 
   );
 });
 
-test('DEL without a namespace deletes the port that prevResult names', async (t) => {
+test('DEL without a namespace deletes the port that prevResult names, or its mark', async (t) => {
   await using node = await TestNode.create();
   const config = bridgeConfig(node);
   const netns = await node.addPod('a');
   const { json } = await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns });
+  const [port] = await node.ip('link show type veth');
+  await node.run('ip', ['link', 'set', port.ifname, 'alias', '']);
   await node.succeed(t, 'DEL', { plugin: 'bridge', config: { ...config, prevResult: json } });
   t.deepEqual(await node.links(), ['br0']);
+  await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns });
+  await node.succeed(t, 'DEL', { plugin: 'bridge', config, containerID: 'other' });
+  t.is((await node.links()).length, 2, "another container's");
+  await node.succeed(t, 'DEL', { plugin: 'bridge', config });
+  t.deepEqual(await node.links(), ['br0']);
+});
+
+test('the port says whose it is, with names of any length', async (t) => {
+  await using node = await TestNode.create();
+  const netns = await node.addPod('a');
+  for (const [name, containerID] of [
+    ['net1', 'cid1'],
+    ['n'.repeat(200), 'c'.repeat(200)],
+  ] as const) {
+    const config = bridgeConfig(node, { ...L2, name });
+    await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns, containerID });
+    const [{ ifalias }] = await node.ip('link show type veth');
+    t.true(ifalias.includes(`, id: ${containerID.slice(0, 80)}`), ifalias);
+    t.true(ifalias.endsWith(` ${netns}`), ifalias);
+    t.is(/, if: eth0, net: net1; /.test(ifalias), name === 'net1', ifalias);
+    await node.succeed(t, 'DEL', { plugin: 'bridge', config, containerID });
+    t.deepEqual(await node.links(), ['br0']);
+  }
 });
 
 test('a route of IPAM keeps MTU, advmss, priority, table and scope', async (t) => {

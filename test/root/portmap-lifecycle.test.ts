@@ -51,6 +51,29 @@ for (const [what, command] of Object.entries(BREAKAGES)) {
   });
 }
 
+/** The same by iptables; CHAIN is the container's own. */
+const IPTABLES_BREAKAGES = {
+  'the entry gone': 'iptables -t nat -F CNI-HOSTPORT-DNAT',
+  'its translation gone': 'ip6tables -t nat -F CHAIN',
+  'a hook gone': 'iptables -t nat -F OUTPUT',
+  'all gone': 'nft flush ruleset',
+};
+
+for (const [what, command] of Object.entries(IPTABLES_BREAKAGES)) {
+  test(`iptables: CHECK notices: ${what}; DEL works all the same`, async (t) => {
+    await using node = await TestNode.create();
+    const a = await addPod(t, node, 'a', { backend: 'iptables' });
+    await node.succeed(t, 'ADD', a.call);
+    await node.succeed(t, 'CHECK', a.call);
+    const [chain = ''] = /CNI-DN-\w+/.exec(await node.rules()) ?? [];
+    await node.run('sh', ['-c', command.replace('CHAIN', chain)]);
+    const { json } = await node.call('CHECK', a.call);
+    t.regex(json.msg, /Mapping of host port 8080\/tcp(, 8080\/tcp)? is missing or was changed/);
+    await node.succeed(t, 'DEL', a.call);
+    t.notRegex(await node.rules(), /CNI-DN/);
+  });
+}
+
 test('40 ADDs at once on a fresh node, two for each port: one of them gets it', async (t) => {
   await using node = await TestNode.create();
   const pods = [];

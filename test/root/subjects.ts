@@ -20,8 +20,6 @@ export interface Subject {
   /** A text in which each pod with state stands behind `mark`. */
   readonly state: (node: TestNode) => Promise<string>;
   readonly mark: RegExp;
-  /** Nothing tells of this state when a container is gone. */
-  readonly isWithoutEvidence?: true;
 }
 
 const VERSION = { cniVersion: '1.1.0' };
@@ -90,7 +88,6 @@ export const SUBJECTS = {
     config: bridgeWith({ ipMasq: true, ipMasqBackend: 'iptables' }),
     state: natRules,
     mark: / id: \\"(\w)\\"/g,
-    isWithoutEvidence: true,
   },
   'ptp, masquerading': {
     plugin: 'ptp',
@@ -162,7 +159,6 @@ export const SUBJECTS = {
     prepare: afterInterface,
     state: natRules,
     mark: / id: \\"(\w)\\"/g,
-    isWithoutEvidence: true,
   },
 } satisfies Readonly<Record<string, Subject>>;
 
