@@ -239,10 +239,14 @@ function toFamilies({ ips, routes, dns }: Result, cniVersion: SpecVersion) {
     };
   };
   const [ip4, ip6] = [family(4), family(6)];
-  if (ip4 === undefined && ip6 === undefined) {
-    throw new CniError(CODE.INVALID_CONFIG, 'cannot convert: no valid IP addresses');
-  }
+  requireShape(ips, cniVersion);
   return { cniVersion, ip4, ip6, dns: encodeDns(dns) };
+}
+
+/** Results before 0.3.0 have no shape without an address. @throws CniError INVALID_CONFIG */
+export function requireShape(ips: readonly ResultIp[], cniVersion: SpecVersion): void {
+  if (isAtLeast(cniVersion, '0.3.0') || ips.length > 0) return;
+  throw new CniError(CODE.INVALID_CONFIG, 'cannot convert: no valid IP addresses');
 }
 
 /** Results before 0.3.0 hold one address a family. @throws CniError INVALID_CONFIG */
