@@ -3,6 +3,8 @@ import { CALLS } from '#test/fuzz/calls.ts';
 import { NETLINK } from '#test/fuzz/netlink.ts';
 import { PARSERS } from '#test/fuzz/parsers.ts';
 import { describeFailure, type FuzzProperty } from '#test/fuzz/property.ts';
+import { PROCESSES } from '#test/fuzz/processes.ts';
+import { STATE } from '#test/fuzz/state.ts';
 import { furnish } from '#test/fuzz/world.ts';
 
 /** What was asked for; `runs` undefined: as many as fit into the time. */
@@ -11,25 +13,36 @@ export interface FuzzOptions {
   readonly seed: number;
   readonly runs: number | undefined;
   readonly only: string;
+  /** The moment's work that is part of the tests: so many runs as each property says, of those that need a node. */
+  readonly short: boolean;
 }
 
 /** How long one property is at it before the next has its turn. */
 const TURN_MS = 5_000;
 
 /** Runs the properties, and tells of each what it did and what it found. @returns whether nothing was found */
-export function fuzz({ seconds, seed, runs, only }: FuzzOptions): boolean {
+export function fuzz({ seconds, seed, runs, only, short }: FuzzOptions): boolean {
   furnish();
-  const properties = [...CALLS, ...NETLINK, ...PARSERS].filter(({ name }) => name.includes(only));
+  const onNode = [...CALLS, ...STATE, ...PROCESSES];
+  const properties = (short ? onNode : [...onNode, ...NETLINK, ...PARSERS]).filter(({ name }) =>
+    name.includes(only),
+  );
   console.log(`Seed ${seed}, ${properties.length} properties`);
-  const end = runs === undefined ? performance.now() + seconds * 1_000 : 0;
+  const isTimed = runs === undefined && !short;
+  const end = isTimed ? performance.now() + seconds * 1_000 : 0;
   const failed = new Set<string>();
   const begin = performance.now();
   let total = 0;
   for (let round = 0; round === 0 || performance.now() < end; round += 1) {
     for (const property of properties) {
-      const left = runs === undefined ? Math.min(TURN_MS, end - performance.now()) : undefined;
+      const left = isTimed ? Math.min(TURN_MS, end - performance.now()) : undefined;
       if (left !== undefined && left <= 0) break;
-      total += turn(property, { seed: seed + round, left, runs, failed });
+      total += turn(property, {
+        seed: seed + round,
+        left,
+        runs: short ? property.runs : runs,
+        failed,
+      });
     }
   }
   const took = (performance.now() - begin) / 1_000;

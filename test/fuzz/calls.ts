@@ -82,10 +82,16 @@ export function succeed(command: string, input: Input): string {
   throw new Error(`${command} failed with code ${outcome.code}: ${outcome.error}`);
 }
 
-const podOf = (plugin: string): string => (CHAINED.has(plugin) ? CHAINED_POD : POD);
+/** The pod that calls of a plugin are about. */
+export const podOf = (plugin: string): string => (CHAINED.has(plugin) ? CHAINED_POD : POD);
 
 /** What the node was like at first, as calls for a pod see it; empty: it has to be built anew. */
 let known = new Map<string, readonly string[]>();
+
+/** Lets the next run begin on a node that was built anew. */
+export function startAnew(): void {
+  known = new Map();
+}
 
 /** Begins a run on a node that is as it was at first. @returns what says whether it is so still. */
 export function onCleanNode(
@@ -104,7 +110,7 @@ export function onCleanNode(
       if (found !== '') throw new Error(`${after} changed the node:\n${found}`);
     }, before);
   } catch (error) {
-    known = new Map();
+    startAnew();
     throw error;
   }
 }
@@ -121,7 +127,7 @@ const COMMANDS = ['CHECK', 'GC', 'STATUS', 'VERSION', 'DEL', 'frob', ''];
 const lives = Object.keys(configs(FOLDER)).map((plugin): FuzzProperty =>
   fuzzProperty(
     `calls of ${plugin}`,
-    12,
+    5,
     fc.property(inputOf(plugin), fc.constantFrom(...COMMANDS), (input, other) => {
       onCleanNode(plugin, (requireSame, before) => {
         call(other, input);

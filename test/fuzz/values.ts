@@ -196,7 +196,7 @@ function applyChange(document: unknown, { at, ...edit }: Change): void {
 }
 
 /** A document with a few changes. */
-export const changed = (document: unknown): fc.Arbitrary<unknown> => {
+const changed = (document: unknown): fc.Arbitrary<unknown> => {
   const place = fc.nat({ max: 10_000 });
   const edits = fc.array(fc.tuple(place, change), { minLength: 0, maxLength: 3 });
   return edits.map((list) => {

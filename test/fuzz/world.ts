@@ -115,8 +115,8 @@ export function rebuild(): void {
 }
 
 function linkNames(): string[] {
-  const links = JSON.parse(run('ip', ['-json', 'link'])) as { ifname: string }[];
-  return links.map(({ ifname }) => ifname).filter((name) => name !== 'lo');
+  const all = JSON.parse(run('ip', ['-json', 'link'])) as { ifname: string }[];
+  return all.map(({ ifname }) => ifname).filter((name) => name !== 'lo');
 }
 
 /**
