@@ -43,7 +43,7 @@ const plain = (line: string): string =>
     .replace(/NO-CARRIER,|,LOWER_UP| state (UP|DOWN|UNKNOWN)/g, '')
     .replace(/ link-netns(id)? \S+/, '')
     .replace(/(valid_lft|preferred_lft) \S+/g, '')
-    .replace(/ (REACHABLE|STALE|DELAY|PROBE)$/, '')
+    .replace(/ (REACHABLE|STALE|DELAY|PROBE)\s*$/, '')
     .replace(/\s+/g, ' ')
     .trim();
 
