@@ -10,8 +10,8 @@ import type { Subject } from './subjects.ts';
 /** The commands that are tried. */
 export type Command = 'ADD' | 'DEL';
 
-/** Files of plugins whose folder the configuration leaves at its default. */
-const RUN_FOLDERS = ['/run/cni/tuning', '/run/cni/firewall'];
+/** Folders of a node that plugins keep files in. */
+const FOLDERS = ['networks', 'flannel', 'firewall', 'tuning'];
 
 /** Takes away what a last DEL leaves on purpose, so that the next ADD finds a fresh node. */
 const RESET = `
@@ -37,6 +37,9 @@ function isWhole(path: string): boolean {
     return false;
   }
 }
+
+/** Kernel parameters that stay as tuning's ADD set them. */
+const RESET_POD = 'for file in /proc/sys/net/ipv4/conf/*/arp_ignore; do echo 0 > $file; done';
 
 /** A subject on its node. */
 export class Stage implements AsyncDisposable {
@@ -85,7 +88,10 @@ export class Stage implements AsyncDisposable {
     const settled = await this.#snapshot();
     await this.reset();
     this.#allowed = new Set([...base, ...settled]);
-    this.#lasting = new Set([...base].filter((line) => settled.has(line)));
+    // The kernel forgets neighbours that are of no use.
+    const lasts = (line: string): boolean =>
+      settled.has(line) && !line.startsWith('host neighbour');
+    this.#lasting = new Set([...base].filter(lasts));
     return { ADD: added, DEL: deleted };
   }
 
@@ -99,13 +105,17 @@ export class Stage implements AsyncDisposable {
 
   /** Makes the node fresh. */
   async reset(): Promise<void> {
-    const folders = this.#folders().join(' ');
-    const own = this.#subject.isChained === true ? 'true' : `${RESET}; rm -rf ${folders}`;
+    // A chained plugin's pod keeps its bridge and its addresses.
+    const own =
+      this.#subject.isChained === true
+        ? `rm -rf ${this.#node.path('firewall')} ${this.#node.path('tuning')}`
+        : `${RESET}; rm -rf ${this.#folders().join(' ')}`;
     await this.#node.run('sh', ['-c', `(${own}) 2>/dev/null`]);
+    await this.#node.run('sh', ['-c', RESET_POD], this.#netns);
   }
 
   #folders(): string[] {
-    return [...RUN_FOLDERS, this.#node.path('networks'), this.#node.path('flannel')];
+    return FOLDERS.map((name) => this.#node.path(name));
   }
 
   #snapshot(): Promise<Snapshot> {

@@ -13,11 +13,21 @@ export interface Subject {
 
 const SUBNETS = ['10.1.0.0/24', 'fd00:1::/64'];
 
+/** Chained plugins with files. */
+const STATEFUL = new Set(['firewall', 'tuning']);
+
 const chained = (title: string, plugin: string, keys: object): Subject => ({
   title,
   plugin,
   isChained: true,
-  config: () => ({ cniVersion: '1.0.0', name: 'net1', type: plugin, ...keys }),
+  // Where it has files, they are to be the node's own.
+  config: (node) => ({
+    cniVersion: '1.0.0',
+    name: 'net1',
+    type: plugin,
+    ...(STATEFUL.has(plugin) ? { dataDir: node.path(plugin) } : {}),
+    ...keys,
+  }),
 });
 
 const PORTS = {
