@@ -161,8 +161,10 @@ function toldHoldings(call: AttachmentCall<FirewallPlace>): Holding[] {
   if (prevResult === undefined || config === undefined) return [];
   const { ingressPolicy } = config;
   const [first] = prevResult.interfaces;
+  // The namespace tells DEL nothing, and must not hold it up.
+  const owner = { ...attachment, netns: undefined };
   const told = {
-    ...holdingOf({ ...config, ingressPolicy: undefined }, attachment, prevResult, 'iptables'),
+    ...holdingOf({ ...config, ingressPolicy: undefined }, owner, prevResult, 'iptables'),
     isolation: ingressPolicy && first && { bridge: first.name, policy: ingressPolicy },
   };
   if (told.addresses.length === 0) return [];
