@@ -44,6 +44,8 @@ export interface CallOptions {
   /** CNI_PATH; default: the packed executables' folder, or one that is empty. */
   readonly path?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** A program that runs the plugin, given its command line. */
+  readonly through?: readonly string[];
 }
 
 let count = 0;
@@ -147,7 +149,8 @@ export class TestNode implements AsyncDisposable {
     };
     const program = plugin.includes('/') ? [plugin] : ownProgram(plugin);
     const input = typeof config === 'string' ? config : JSON.stringify(config);
-    const nsenter = [`--net=/run/netns/${this.name}`, '--', ...program];
+    const through = options.through ?? [];
+    const nsenter = [`--net=/run/netns/${this.name}`, '--', ...through, ...program];
     const result = await execa('nsenter', nsenter, { env, extendEnv: false, input, reject: false });
     const { exitCode, stdout, stderr } = result;
     return { exitCode, stdout, stderr, json: parse(stdout) };

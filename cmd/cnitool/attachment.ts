@@ -2,6 +2,7 @@
 import type { AttachmentKey } from '#lib/cni/attachment.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import { validateIfName } from '#lib/cni/environment.ts';
+import { shorten } from '#lib/cni/shorten.ts';
 import { sha512 } from '#lib/sys/digest.ts';
 import { resolve } from '#lib/sys/file.ts';
 import type { Environment } from '#lib/sys/process.ts';
@@ -45,8 +46,10 @@ export function parseCniArgs(text: string): CniArg[] {
   return text.split(';').map((pair) => {
     const [key = '', value = '', ...more] = pair.split('=');
     if (key === '' || value === '' || more.length > 0) {
-      const details = `CNI_ARGS is "${text}"; K=V;K=V is wanted`;
-      throw new CniError(CODE.INVALID_ENVIRONMENT, `invalid CNI_ARGS pair "${pair}"`, details);
+      // The value is nobody's business but the plugin's.
+      const shown = pair.includes('=') ? `${shorten(key)}=…` : shorten(pair);
+      const message = `invalid CNI_ARGS pair "${shown}"`;
+      throw new CniError(CODE.INVALID_ENVIRONMENT, message, 'K=V;K=V is wanted');
     }
     return [key, value];
   });

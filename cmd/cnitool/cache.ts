@@ -5,14 +5,9 @@
 import { toCniError } from '#lib/cni/error.ts';
 import { encodeResult, parseResultOfAnyVersion, type Result } from '#lib/cni/result.ts';
 import { DEFAULT_VERSION } from '#lib/cni/version.ts';
-import {
-  deleteFile,
-  ensureFolder,
-  join,
-  listFolder,
-  readTextIfAny,
-  replaceFile,
-} from '#lib/sys/file.ts';
+import { join } from '#lib/sys/file.ts';
+import { replaceFile } from '#lib/sys/temporary-file.ts';
+import { deleteState, ensureStateFolder, listStateFolder, readState } from '#lib/sys/state-file.ts';
 import type { RuntimeAttachment } from './attachment.ts';
 import { type CacheFile, type Json, parseCacheFile } from './config.ts';
 import type { Network } from './network-list.ts';
@@ -38,8 +33,11 @@ export interface OtherCacheFile {
 
 const folder = (cacheDir: string): string => join(cacheDir, 'results');
 
-const pathOf = (cacheDir: string, network: string, { containerID, ifName }: RuntimeAttachment) =>
-  join(folder(cacheDir), `${network}-${containerID}-${ifName}`);
+const fileName = (network: string, { containerID, ifName }: RuntimeAttachment): string =>
+  `${network}-${containerID}-${ifName}`;
+
+const pathOf = (cacheDir: string, network: string, attachment: RuntimeAttachment): string =>
+  join(folder(cacheDir), fileName(network, attachment));
 
 /** Keeps the result of an ADD; `cniVersion` is the result's. @throws SysError */
 export function saveResult(
@@ -48,7 +46,7 @@ export function saveResult(
   attachment: RuntimeAttachment,
   result: Json,
 ): void {
-  ensureFolder(folder(cacheDir), FOLDER_MODE);
+  ensureStateFolder(folder(cacheDir), FOLDER_MODE);
   const path = pathOf(cacheDir, network.name, attachment);
   replaceFile(path, encodeEntry(network, attachment, result));
 }
@@ -75,7 +73,7 @@ export function loadResult(
   network: string,
   attachment: RuntimeAttachment,
 ): Result | undefined {
-  const text = readTextIfAny(pathOf(cacheDir, network, attachment));
+  const text = readState(pathOf(cacheDir, network, attachment));
   return text === undefined ? undefined : readResult(parseCacheFile(text).result);
 }
 
@@ -93,12 +91,12 @@ export function deleteResult(
   network: string,
   attachment: RuntimeAttachment,
 ): void {
-  deleteFile(pathOf(cacheDir, network, attachment));
+  deleteState(pathOf(cacheDir, network, attachment));
 }
 
 /** Everything in the cache, by the files' names. @throws SysError */
 export function listCache(cacheDir: string): (CachedAttachment | OtherCacheFile)[] {
-  return listFolder(folder(cacheDir))
+  return listStateFolder(folder(cacheDir))
     .filter((name) => !name.startsWith('.'))
     .toSorted()
     .map((name) => loadEntry(folder(cacheDir), name));
@@ -106,11 +104,14 @@ export function listCache(cacheDir: string): (CachedAttachment | OtherCacheFile)
 
 function loadEntry(path: string, file: string): CachedAttachment | OtherCacheFile {
   try {
-    const text = readTextIfAny(join(path, file));
+    const text = readState(join(path, file));
     if (text === undefined) return { file, result: undefined, fault: 'it has just gone' };
     const entry = parseCacheFile(text);
-    if ('kind' in entry && isComplete(entry)) return toAttachment(entry);
-    return { file, result: entry.result, fault: '' };
+    if (!('kind' in entry) || !isComplete(entry)) return { file, result: entry.result, fault: '' };
+    const attachment = toAttachment(entry);
+    if (fileName(attachment.network, attachment) === file) return attachment;
+    // Whoever deletes what it tells of would delete another file.
+    return { file, result: undefined, fault: 'it tells of another attachment than its name' };
   } catch (error) {
     return { file, result: undefined, fault: toCniError(error).message };
   }

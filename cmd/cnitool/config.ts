@@ -1,6 +1,7 @@
 /** What cnitool reads: network configurations, the plugins' objects in them, CAP_ARGS, and the result cache's files. */
 import * as z from 'zod/mini';
 import { CniError, CODE } from '#lib/cni/error.ts';
+import { parseJsonText } from '#lib/cni/json.ts';
 import { listFaults, object, optional } from '#lib/cni/schema.ts';
 import { compareVersions, DEFAULT_VERSION, NEWEST_VERSION } from '#lib/cni/version.ts';
 
@@ -179,7 +180,7 @@ export function parseCacheFile(text: string): CacheFile | { readonly result: Jso
 
 function parseJson(text: string, what: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return parseJsonText(text);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new CniError(CODE.DECODING_FAILURE, `${what}: ${reason}`);

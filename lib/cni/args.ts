@@ -2,6 +2,7 @@
 import { type Mac, parseMac } from '#lib/addr/mac.ts';
 import type { Environment } from '#lib/sys/process.ts';
 import { CniError, CODE } from './error.ts';
+import { shorten } from './shorten.ts';
 
 /**
  * The values of the keys that the caller knows. Unknown ones are an error unless IgnoreUnknown is true, as the
@@ -18,7 +19,7 @@ export function parseArgs<K extends string>(
   const unknown = [...pairs.keys()].filter((key) => !known.includes(key as K));
   if (unknown.length > 0 && !ignoreUnknown) {
     throw invalid(
-      `ARGS: unknown args ["${unknown.join('" "')}"]`,
+      shorten(`ARGS: unknown args ["${unknown.join('" "')}"]`),
       '; "IgnoreUnknown=1" in front lets them pass',
     );
   }
@@ -37,13 +38,15 @@ export function macArgument(env: Environment): Mac | undefined {
   try {
     return parseMac(MAC);
   } catch {
-    throw invalid(`ARGS: MAC="${MAC}" is not a MAC address`);
+    throw invalid(`ARGS: MAC="${shorten(MAC)}" is not a MAC address`);
   }
 }
 
 function parsePair(pair: string): [string, string] {
   const [key = '', value, ...more] = pair.split('=');
-  if (value === undefined || more.length > 0) throw invalid(`ARGS: invalid pair "${pair}"`);
+  if (value === undefined) throw invalid(`ARGS: invalid pair "${shorten(pair)}"`);
+  // A value is nobody's business but the plugin's: the key tells where to look.
+  if (more.length > 0) throw invalid(`ARGS: invalid pair "${shorten(key)}=…"`);
   return [key, value];
 }
 
@@ -51,7 +54,7 @@ function parseBoolean(text: string | undefined): boolean {
   const value = text?.toLowerCase() ?? 'false';
   if (value === '1' || value === 'true') return true;
   if (value === '0' || value === 'false') return false;
-  throw invalid(`ARGS: IgnoreUnknown must be true or false, not "${text}"`);
+  throw invalid(`ARGS: IgnoreUnknown must be true or false, not "${shorten(text ?? '')}"`);
 }
 
 const invalid = (message: string, advice = '') =>

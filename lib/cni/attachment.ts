@@ -3,6 +3,7 @@ import { isSysError } from '#lib/sys/error.ts';
 import { statIfAny } from '#lib/sys/file.ts';
 import { isNetns, type Netns, openNetns, openNetnsIfAny } from '#lib/sys/netns.ts';
 import { CniError, CODE, toCniError } from './error.ts';
+import { shorten } from './shorten.ts';
 
 /** A container's interface, without the network: how runtimes list those that are still wanted. */
 export interface AttachmentKey {
@@ -45,8 +46,13 @@ function open<T>(netns: string | undefined, body: (path: string) => T): T {
     const reason = isSysError(error, 'ENOENT')
       ? 'no such file or directory'
       : toCniError(error).message;
-    throw new CniError(CODE.INVALID_NETNS, `failed to open netns "${netns ?? ''}": ${reason}`, '', {
-      cause: error,
-    });
+    throw new CniError(
+      CODE.INVALID_NETNS,
+      `failed to open netns "${shorten(netns ?? '')}": ${reason}`,
+      '',
+      {
+        cause: error,
+      },
+    );
   }
 }

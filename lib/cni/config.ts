@@ -3,7 +3,9 @@ import * as z from 'zod/mini';
 import { type AttachmentKey, sameAttachment } from './attachment.ts';
 import { isName } from './environment.ts';
 import { CniError, CODE } from './error.ts';
+import { parseJsonText } from './json.ts';
 import { isRecord, object, optional, parseWith } from './schema.ts';
+import { shorten } from './shorten.ts';
 import { DEFAULT_VERSION } from './version.ts';
 
 /** DNS settings for the container, as the specification has them. */
@@ -55,8 +57,6 @@ export interface ParsedConfig {
   readonly validAttachments: readonly AttachmentKey[] | undefined;
 }
 
-const FORBIDDEN_KEYS = new Set(['__proto__']);
-
 /** Parses what came on standard input. @throws CniError DECODING_FAILURE, INVALID_CONFIG */
 export function parseConfig(input: Uint8Array): ParsedConfig {
   const json = parseJson(input);
@@ -66,7 +66,7 @@ export function parseConfig(input: Uint8Array): ParsedConfig {
     throw new CniError(
       CODE.INVALID_CONFIG,
       'invalid characters found in network name',
-      config.name,
+      shorten(config.name),
     );
   }
   return {
@@ -86,7 +86,7 @@ function parseJson(input: Uint8Array): Record<string, unknown> {
   if (text.trim() === '') throw failed('unexpected end of JSON input');
   let json: unknown;
   try {
-    json = JSON.parse(text, (key, value: unknown) => (FORBIDDEN_KEYS.has(key) ? undefined : value));
+    json = parseJsonText(text);
   } catch (error) {
     throw failed(error instanceof Error ? error.message : String(error));
   }

@@ -13,8 +13,10 @@ import {
 import * as z from 'zod/mini';
 import type { Command } from './environment.ts';
 import { CniError, CODE } from './error.ts';
+import { parseJsonIfAny } from './json.ts';
 import { type Builtins, type Call, invoke } from './plugin.ts';
 import { parseResultOfAnyVersion, type Result } from './result.ts';
+import { shorten } from './shorten.ts';
 import { integer, isRecord, object, optional } from './schema.ts';
 
 /** Together less than the two minutes that kubelet gives the whole call: a delegate's work, and its DEL if that fails. */
@@ -100,7 +102,10 @@ function run(
   const env = { ...call.env, CNI_COMMAND: command, [DEPTH]: String(depth) };
   if (found.builtin === undefined) return execute(found.path, { ...call, env }, timeoutMs);
   const { input, builtins } = call;
-  return invoke(found.builtin, { env, builtins, readInput: () => input });
+  let answer = '';
+  const print = (text: string): void => void (answer = text);
+  invoke(found.builtin, { env, builtins, readInput: () => input, print, isDelegate: true });
+  return answer;
 }
 
 type Found =
@@ -110,9 +115,10 @@ type Found =
 /** Looks a plugin up: the file in CNI_PATH, unless that is this very executable; failing that, the one built in. */
 function findPlugin(type: string, { env, builtins }: Omit<DelegateCall, 'input'>): Found {
   if (type === '') throw notFound('no plugin name provided');
-  if (type.includes('/')) throw notFound(`invalid plugin name: ${type}`);
+  if (/[/\0]/.test(type)) throw notFound(`invalid plugin name: ${shorten(type)}`);
   const folders = (env['CNI_PATH'] ?? '').split(':').filter((folder) => folder !== '');
   const builtin = builtins(type);
+  const searched = `plugin "${shorten(type)}" in path [${shorten(folders.join(' '))}]`;
   for (const folder of folders) {
     const path = `${folder}/${type}`;
     const stat = statIfAny(path);
@@ -121,12 +127,12 @@ function findPlugin(type: string, { env, builtins }: Omit<DelegateCall, 'input'>
     return isOwn && builtin !== undefined ? { builtin } : { builtin: undefined, path };
   }
   if (builtin !== undefined) {
-    log(`cni-suite: no plugin "${type}" in path [${folders.join(' ')}], running the one built in`);
+    log(`cni-suite: no ${searched}, running the one built in`);
     return { builtin };
   }
   if (folders.length === 0) throw notFound('no paths provided: CNI_PATH is empty');
   throw notFound(
-    `failed to find plugin "${type}" in path [${folders.join(' ')}]`,
+    `failed to find ${searched}`,
     `install it there; "cni-suite list" names those that come with this executable`,
   );
 }
@@ -191,9 +197,9 @@ function delegateError(path: string, { stdout, stderr, ending }: ChildResult): C
     const reason = words === '' ? 'with no error message' : `"${words}"`;
     return new CniError(CODE.INTERNAL, `netplugin failed: ${reason}: ${ending}`, `plugin ${path}`);
   }
-  const document = z.safeParse(ErrorDocument, tryJson(stdout));
+  const document = z.safeParse(ErrorDocument, parseJsonIfAny(stdout));
   if (!document.success) {
-    const message = `netplugin failed but error parsing its diagnostic message "${stdout.trim()}"`;
+    const message = `netplugin failed but error parsing its diagnostic message "${shorten(stdout.trim())}"`;
     return new CniError(CODE.INTERNAL, message, `plugin ${path}, ${ending}`);
   }
   const { code, msg, details } = document.data;
@@ -206,23 +212,15 @@ function delegateError(path: string, { stdout, stderr, ending }: ChildResult): C
   return new CniError(code, msg, details);
 }
 
-function tryJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
-}
-
 /** The result that a delegate printed; null stands for an empty one. @throws CniError DECODING_FAILURE */
 function parseOutput(text: string, type: string): Record<string, unknown> {
-  const json = tryJson(text);
+  const json = parseJsonIfAny(text);
   if (json === null) return {};
   if (!isRecord(json)) {
     throw new CniError(
       CODE.DECODING_FAILURE,
       `Cannot read the result of plugin "${type}": not a JSON object`,
-      text.slice(0, 200),
+      shorten(text),
     );
   }
   return json;

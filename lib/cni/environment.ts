@@ -3,6 +3,7 @@ import { IFNAME_BYTES } from '#lib/net/link.ts';
 import type { Environment } from '#lib/sys/process.ts';
 import type { AttachmentKey } from './attachment.ts';
 import { CniError, CODE } from './error.ts';
+import { shorten } from './shorten.ts';
 
 /** The commands of the specification. */
 const COMMANDS = ['ADD', 'CHECK', 'DEL', 'GC', 'STATUS', 'VERSION'] as const;
@@ -58,12 +59,12 @@ export function parseEnvironment(env: Environment): CallEnvironment {
 
 function validateContainerID(value: string): void {
   if (!isName(value))
-    throw invalid('invalid characters in containerID', `CNI_CONTAINERID is "${value}"`);
+    throw invalid('invalid characters in containerID', `CNI_CONTAINERID is "${shorten(value)}"`);
 }
 
 /** The kernel's rules for interface names (dev_valid_name). @throws CniError INVALID_ENVIRONMENT */
 export function validateIfName(value: string): void {
-  const details = `CNI_IFNAME is "${value}"`;
+  const details = `CNI_IFNAME is "${shorten(value)}"`;
   if (value === '') throw invalid('interface name is empty', details);
   if (Buffer.byteLength(value) > IFNAME_BYTES) {
     throw invalid(
@@ -75,6 +76,8 @@ export function validateIfName(value: string): void {
   if (/[/:\s]/u.test(value)) {
     throw invalid('interface name contains / or : or whitespace characters', details);
   }
+  // For the kernel the name would end there.
+  if (value.includes('\0')) throw invalid('interface name contains a zero byte', details);
 }
 
 /** Whether a text can be an interface's name. */

@@ -6,6 +6,7 @@ import { SysError } from '#lib/sys/error.ts';
 import { LockTimeout } from '#lib/sys/lock.ts';
 import { NotANamespace } from '#lib/sys/netns.ts';
 import { ChildError, InputTooLong } from '#lib/sys/process.ts';
+import { shorten } from './shorten.ts';
 
 /** CNI SPEC "Error"; INVALID_NETNS is the reference library's. */
 export const CODE = {
@@ -22,16 +23,20 @@ export const CODE = {
   INTERNAL: 999,
 } as const;
 
-/** A failure with its code of the specification. `details` is for the reader who wants to know more. */
+/** A runtime writes errors into its log, and repeats them: whatever is quoted in one, it stays readable. */
+const MESSAGE_LIMIT = 2000;
+const DETAILS_LIMIT = 4000;
+
+/** A failure with its code of the specification. `details` is for the reader who wants to know more. Both are cut if they are very long. */
 export class CniError extends Error {
   override name = 'CniError';
   readonly code: number;
   readonly details: string;
 
   constructor(code: number, message: string, details = '', options?: ErrorOptions) {
-    super(message, options);
+    super(shorten(message, MESSAGE_LIMIT), options);
     this.code = code;
-    this.details = details;
+    this.details = shorten(details, DETAILS_LIMIT);
   }
 
   /** The JSON document for standard output: four spaces, no newline at the end. */

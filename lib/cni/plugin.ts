@@ -8,6 +8,7 @@ import { type CallEnvironment, type Command, parseEnvironment } from './environm
 import { CniError, CODE } from './error.ts';
 import { encodeResult, parseResult, type Result } from './result.ts';
 import { parseWith } from './schema.ts';
+import { shorten } from './shorten.ts';
 import { isAtLeast, isSpecVersion, NEWEST_VERSION, type SpecVersion } from './version.ts';
 
 /** What every member of a plugin gets, whatever the command. */
@@ -22,6 +23,8 @@ export interface Call<C> {
   /** The same, parsed: what a meta-plugin builds its delegate's configuration from. */
   readonly json: Readonly<Record<string, unknown>>;
   readonly builtins: Builtins;
+  /** Whether another plugin called it in this process: what is begun here ends with the process. */
+  readonly isDelegate: boolean;
 }
 
 /** A call about one attachment. `prevResult` is absent for the first plugin of a chain. */
@@ -67,7 +70,11 @@ export interface Invocation {
   readonly env: Environment;
   /** Reads standard input, which VERSION must not. */
   readonly readInput: () => Uint8Array;
+  /** Takes the answer, a JSON document or nothing. What it throws undoes an ADD: nobody knows of its result. */
+  readonly print: (answer: string) => void;
   readonly builtins: Builtins;
+  /** Whether a plugin of this process makes the call. */
+  readonly isDelegate: boolean;
 }
 
 /** The versions from which on there are these commands. */
@@ -85,11 +92,14 @@ const versionAnswer = ({ versions }: AnyPlugin): string =>
 
 /**
  * Carries out one call. The checks come in the order of the reference library: environment, input, configuration,
- * command, version, plugin. @returns what is to be printed. @throws CniError and whatever the plugin throws
+ * command, version, plugin. @throws CniError and whatever the plugin or `print` throws
  */
-export function invoke(plugin: AnyPlugin, invocation: Invocation): string {
+export function invoke(plugin: AnyPlugin, invocation: Invocation): void {
   const callEnv = parseEnvironment(invocation.env);
-  if (callEnv.command === 'VERSION') return versionAnswer(plugin);
+  if (callEnv.command === 'VERSION') {
+    invocation.print(versionAnswer(plugin));
+    return;
+  }
   const input = invocation.readInput();
   const parsed = parseConfig(input);
   const command = implementedCommand(callEnv.command);
@@ -102,16 +112,21 @@ export function invoke(plugin: AnyPlugin, invocation: Invocation): string {
     input,
     json: parsed.json,
     builtins: invocation.builtins,
+    isDelegate: invocation.isDelegate,
   };
   if (command === 'STATUS') plugin.status(call);
   else if (command === 'GC') plugin.gc({ ...call, valid: parsed.validAttachments });
-  else return attachmentCommand(plugin, command, attachmentCall(call, callEnv, parsed));
-  return '';
+  else {
+    const own = attachmentCall(call, callEnv, parsed);
+    if (command === 'CHECK') plugin.check(own);
+    else if (command === 'DEL') plugin.del(own);
+    else add(plugin, own, invocation.print);
+  }
 }
 
 function implementedCommand(command: string): keyof typeof COMMAND_SINCE {
   if (Object.hasOwn(COMMAND_SINCE, command)) return command as keyof typeof COMMAND_SINCE;
-  throw new CniError(CODE.INVALID_ENVIRONMENT, `unknown CNI_COMMAND: ${command}`);
+  throw new CniError(CODE.INVALID_ENVIRONMENT, `unknown CNI_COMMAND: ${shorten(command)}`);
 }
 
 function supportedVersion(
@@ -123,7 +138,7 @@ function supportedVersion(
     throw new CniError(
       CODE.INCOMPATIBLE_VERSION,
       'incompatible CNI versions',
-      `config is "${cniVersion}", plugin supports ["${plugin.versions.join('" "')}"]`,
+      `config is "${shorten(cniVersion)}", plugin supports ["${plugin.versions.join('" "')}"]`,
     );
   }
   if (!isAtLeast(cniVersion, COMMAND_SINCE[command])) {
@@ -161,25 +176,13 @@ function orUndefined<T>(body: () => T): T | undefined {
   }
 }
 
-function attachmentCommand(
-  plugin: AnyPlugin,
-  command: 'ADD' | 'CHECK' | 'DEL',
-  call: AttachmentCall<unknown>,
-): string {
-  if (command === 'CHECK') plugin.check(call);
-  else if (command === 'DEL') plugin.del(call);
-  else return add(plugin, call);
-  return '';
-}
-
-/** A result that the configured version has no shape for must not leave the attachment behind. */
-function add(plugin: AnyPlugin, call: AttachmentCall<unknown>): string {
+/** A result that the configured version has no shape for, or that can't be printed, must not leave the attachment behind. */
+function add(plugin: AnyPlugin, call: AttachmentCall<unknown>, print: Invocation['print']): void {
   const result = plugin.add(call);
   using undo = new DisposableStack();
   undo.defer(() => plugin.del(call));
-  const text = encodeResult(result, call.cniVersion);
+  print(encodeResult(result, call.cniVersion));
   undo.move();
-  return text;
 }
 
 /** A container's namespace that is the plugin's own would make it reconfigure the host. */

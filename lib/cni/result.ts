@@ -15,6 +15,7 @@ import {
   parseWith,
   prefix,
 } from './schema.ts';
+import { shorten } from './shorten.ts';
 import { isAtLeast, isSpecVersion, type SpecVersion } from './version.ts';
 
 const UINT32_MAX = 0xffff_ffff;
@@ -123,7 +124,7 @@ export function parseResult(json: unknown, configVersion: SpecVersion, what: str
   if (!shape.some((version) => version === own)) {
     throw new CniError(
       CODE.INVALID_CONFIG,
-      `Invalid ${what}: result type supports [${shape.join(' ')}] but unmarshalled CNIVersion is ${JSON.stringify(own)}`,
+      `Invalid ${what}: result type supports [${shape.join(' ')}] but unmarshalled CNIVersion is ${shorten(JSON.stringify(own))}`,
     );
   }
   if (shape.includes('0.2.0')) return fromFamilies(parseWith(FamiliesShape, json ?? {}, what));
@@ -238,10 +239,14 @@ function toFamilies({ ips, routes, dns }: Result, cniVersion: SpecVersion) {
     };
   };
   const [ip4, ip6] = [family(4), family(6)];
-  if (ip4 === undefined && ip6 === undefined) {
-    throw new CniError(CODE.INVALID_CONFIG, 'cannot convert: no valid IP addresses');
-  }
+  requireShape(ips, cniVersion);
   return { cniVersion, ip4, ip6, dns: encodeDns(dns) };
+}
+
+/** Results before 0.3.0 have no shape without an address. @throws CniError INVALID_CONFIG */
+export function requireShape(ips: readonly ResultIp[], cniVersion: SpecVersion): void {
+  if (isAtLeast(cniVersion, '0.3.0') || ips.length > 0) return;
+  throw new CniError(CODE.INVALID_CONFIG, 'cannot convert: no valid IP addresses');
 }
 
 /** Results before 0.3.0 hold one address a family. @throws CniError INVALID_CONFIG */

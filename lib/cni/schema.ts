@@ -4,6 +4,7 @@ import { Address } from '#lib/addr/address.ts';
 import { parseMac } from '#lib/addr/mac.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import { CniError, CODE } from './error.ts';
+import { shorten, shortenIn } from './shorten.ts';
 
 z.config({ customError: (issue) => describe(issue) });
 
@@ -16,7 +17,9 @@ function describe(issue: z.core.$ZodRawIssue): string {
         ? 'is missing'
         : `must be ${article(issue.expected)}, not ${found}`;
     case 'invalid_value':
-      return `must be ${issue.values.map(quote).join(' or ')}, not ${found}`;
+      return issue.input === undefined
+        ? `is missing: it must be ${issue.values.map(quote).join(' or ')}`
+        : `must be ${issue.values.map(quote).join(' or ')}, not ${found}`;
     case 'too_big':
       return `must be at most ${issue.maximum}, not ${found}`;
     case 'too_small':
@@ -70,7 +73,7 @@ export function textAs<T>(parse: (text: string) => T) {
         return parse(text);
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
-        context.issues.push({ code: 'custom', message, input: text });
+        context.issues.push({ code: 'custom', message: shortenIn(message, text), input: text });
         return z.NEVER;
       }
     }),
@@ -116,7 +119,7 @@ export const listFaults = ({ issues }: z.core.$ZodError): string[] =>
 /** ipam.ranges[0][0].subnet and a blank; nothing for the whole document. */
 function place(path: readonly PropertyKey[]): string {
   const text = path
-    .map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`))
+    .map((key) => (typeof key === 'number' ? `[${key}]` : `.${shorten(String(key))}`))
     .join('')
     .replace(/^\./, '');
   return text === '' ? '' : `"${text}" `;

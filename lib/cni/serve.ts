@@ -26,7 +26,7 @@ export function servePlugin(plugin: AnyPlugin, builtins: Builtins, release: stri
   let input: Uint8Array = new Uint8Array();
   const readInput = () => (input = readStdin(INPUT_LIMIT_BYTES));
   try {
-    writeStdout(invoke(plugin, { env, readInput, builtins }));
+    invoke(plugin, { env, readInput, print: writeStdout, builtins, isDelegate: false });
   } catch (error) {
     report(toCniError(error), input, env);
   }

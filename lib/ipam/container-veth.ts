@@ -68,12 +68,15 @@ function addPair(
 ): string {
   for (let tries = 1; ; tries += 1) {
     const near = { name: randomVethName(), mac: randomMac(), ...port };
+    let isOurs = true;
+    // Before: the kernel may do it and its answer be lost.
+    undo.defer(() => isOurs && deleteLink(host, near.name));
     try {
       addVeth(host, near, far, mtuBytes);
-      undo.defer(() => deleteLink(host, near.name));
       return near.name;
     } catch (error) {
       if (!isNetlinkError(error, 'EEXIST')) throw error;
+      isOurs = false;
       if (tries === NAME_TRIES) {
         const message = `container veth name ("${far.name}") peer provided ("${near.name}") already exists`;
         throw new CniError(CODE.INTERNAL, message);

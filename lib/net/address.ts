@@ -1,7 +1,13 @@
 /** IP addresses of interfaces (linux/if_addr.h). */
-import { Address } from '#lib/addr/address.ts';
-import { Prefix } from '#lib/addr/prefix.ts';
-import { attr, Attributes, encodeAttributes, viewOf } from './attribute.ts';
+import type { Prefix } from '#lib/addr/prefix.ts';
+import {
+  addressFrom,
+  prefixFrom,
+  attr,
+  Attributes,
+  encodeAttributes,
+  viewOf,
+} from './attribute.ts';
 import type { Link } from './link.ts';
 import { type Message, NLM_F } from './message.ts';
 import { absentAsUndefined, isNetlinkError, type Netlink } from './netlink.ts';
@@ -48,16 +54,16 @@ function encodeAddress(link: { index: number }, prefix: Prefix, noDad: boolean):
 
 /** Reads an RTM_NEWADDR; undefined for families other than IP. @throws MalformedMessage */
 export function decodeAddress({ body }: Message): LinkAddress | undefined {
-  const view = viewOf(body);
+  const view = viewOf(body, IFAMSG_BYTES);
   const attributes = Attributes.decode(body.subarray(IFAMSG_BYTES));
   const bytes = attributes.bytes(IFA.LOCAL) ?? attributes.bytes(IFA.ADDRESS);
   if (bytes === undefined || familyOf(view.getUint8(0)) === undefined) return undefined;
-  const address = Address.fromBytes(bytes);
+  const address = addressFrom(bytes);
   const flags = attributes.u32(IFA.FLAGS) ?? view.getUint8(2);
   return {
     index: view.getUint32(4, true),
     label: attributes.text(IFA.LABEL),
-    prefix: new Prefix(address, view.getUint8(1)),
+    prefix: prefixFrom(address, view.getUint8(1)),
     isGlobal: view.getUint8(3) === RT_SCOPE_UNIVERSE,
     isTentative: (flags & IFA_F_TENTATIVE) !== 0,
     isDuplicate: (flags & IFA_F_DADFAILED) !== 0,

@@ -2,6 +2,25 @@
  * Netlink attributes (struct nlattr, linux/netlink.h): length, type, value, padding to four bytes. Pure: values to bytes
  * and back. Numbers are little-endian as on every machine Node runs on, unless a name says `be`.
  */
+import { Address, AddressError } from '#lib/addr/address.ts';
+import { Prefix } from '#lib/addr/prefix.ts';
+
+/** Reads 4 or 16 bytes as an address. @throws MalformedMessage */
+export const addressFrom = (bytes: Uint8Array): Address =>
+  wellFormed(() => Address.fromBytes(bytes));
+
+/** The same with a length. @throws MalformedMessage */
+export const prefixFrom = (address: Address, bits: number): Prefix =>
+  wellFormed(() => new Prefix(address, bits));
+
+function wellFormed<T>(body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (error instanceof AddressError) throw new MalformedMessage(error.message, { cause: error });
+    throw error;
+  }
+}
 
 /** An attribute to be sent. */
 export interface Attribute {
@@ -144,7 +163,10 @@ export class Attributes {
   }
 }
 
-/** A DataView over just these bytes. */
-export function viewOf(bytes: Uint8Array): DataView {
+/** A DataView over just these bytes, `least` of which there must be. @throws MalformedMessage */
+export function viewOf(bytes: Uint8Array, least = 0): DataView {
+  if (bytes.length < least) {
+    throw new MalformedMessage(`${bytes.length} bytes where there must be ${least}`);
+  }
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

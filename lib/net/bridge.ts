@@ -107,7 +107,7 @@ export function listPortVlans(rtnl: Netlink, port: Link): PortVlan[] {
     type: RTM.GETLINK,
     body: encodeLink({ family: AF_BRIDGE }, [attr.u32(IFLA.EXT_MASK, RTEXT_FILTER_BRVLAN)]),
   });
-  const own = messages.filter(({ body }) => viewOf(body).getInt32(4, true) === port.index);
+  const own = messages.filter(({ body }) => viewOf(body, 8).getInt32(4, true) === port.index);
   return own.flatMap(({ body }) => decodeVlans(Attributes.decode(body.subarray(16))));
 }
 

@@ -1,6 +1,6 @@
 /** Connections that the kernel tracks (linux/netfilter/nfnetlink_conntrack.h): listing and forgetting them. */
-import { Address, type Family } from '#lib/addr/address.ts';
-import { attr, type Attribute, Attributes, encodeAttributes } from './attribute.ts';
+import type { Address, Family } from '#lib/addr/address.ts';
+import { addressFrom, attr, type Attribute, Attributes, encodeAttributes } from './attribute.ts';
 import type { Message } from './message.ts';
 import {
   absentAsUndefined,
@@ -106,8 +106,8 @@ function decodeFlow(tuple: Attributes, family: Family, protocol: number): Flow |
   }
   if (transport.u8(CTA_PROTO.NUM) !== protocol) return undefined;
   return {
-    source: Address.fromBytes(source),
-    destination: Address.fromBytes(destination),
+    source: addressFrom(source),
+    destination: addressFrom(destination),
     destinationPort,
   };
 }

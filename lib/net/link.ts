@@ -81,7 +81,7 @@ export function encodeLink(
 
 /** Reads an RTM_NEWLINK. @throws MalformedMessage */
 export function decodeLink({ body }: Message): Link {
-  const view = viewOf(body);
+  const view = viewOf(body, IFINFOMSG_BYTES);
   const attributes = Attributes.decode(body.subarray(IFINFOMSG_BYTES));
   const info = attributes.nested(IFLA.LINKINFO);
   const mac = attributes.bytes(IFLA.ADDRESS);

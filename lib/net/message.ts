@@ -81,6 +81,7 @@ export function decodeAcknowledgement({ type, flags, body }: Message): Acknowled
   if (body.length < 4) throw new MalformedMessage(`Acknowledgement of ${body.length} bytes`);
   const view = viewOf(body);
   const errno = -view.getInt32(0, true);
+  if (errno < 0) throw new MalformedMessage(`Acknowledgement with the error number ${-errno}`);
   if ((flags & NLM_F.ACK_TLVS) === 0) return { ...SUCCESS, errno };
   const extended = Attributes.decode(body.subarray(extendedOffset(type, flags, view)));
   return {

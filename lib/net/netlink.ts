@@ -1,5 +1,6 @@
 /** Netlink conversations: requests with their answers, acknowledgements and dumps, over a socket or a fake kernel. */
-import { errnoMessage, errnoName, isSysError } from '#lib/sys/error.ts';
+import { now } from '#lib/sys/clock.ts';
+import { errnoMessage, errnoName, isSysError, SysError } from '#lib/sys/error.ts';
 import { type Netns, within } from '#lib/sys/netns.ts';
 import { AF_NETLINK, Socket, SOCK_RAW } from '#lib/sys/socket.ts';
 import { MalformedMessage } from './attribute.ts';
@@ -81,6 +82,9 @@ const BUFFER_BYTES = 8 * 1024 * 1024;
 /** How long the kernel may take for an answer: it waits for locks of its own, for seconds on a node in trouble. */
 const ANSWER_LIMIT_MS = 20_000;
 
+/** How long a whole answer may take, however many datagrams it comes in: lists of a million entries take a second. */
+const CONVERSATION_LIMIT_MS = 60_000;
+
 /** More than the kernel puts into one datagram. */
 const DATAGRAM_BYTES = 256 * 1024;
 
@@ -128,26 +132,37 @@ function setIfKnown(socket: Socket, level: number, option: number, value: number
   }
 }
 
+/** What is being waited for, and until when. */
+interface Wait {
+  readonly op: string;
+  readonly deadline: number;
+}
+
 /** A conversation with the kernel; `using` ends it. */
 export class Netlink implements Disposable {
   readonly #transport: Transport;
+  readonly #limitMs: number;
   #sequence = 0;
 
-  constructor(transport: Transport) {
+  /** `limitMs`: how long the answer to a request, list or batch may take as a whole. */
+  constructor(transport: Transport, limitMs: number = CONVERSATION_LIMIT_MS) {
     this.#transport = transport;
+    this.#limitMs = limitMs;
   }
 
-  /** Asks for one thing and waits for its acknowledgement. @returns what came before that. @throws NetlinkError */
+  /** Asks for one thing and waits for its acknowledgement. @returns what came before that. @throws NetlinkError; SysError at the limit */
   request(request: Request): Message[] {
+    const wait = this.#begin(request.op);
     const sequence = this.#send(request, NLM_F.ACK);
-    return this.#collect(request.op, sequence);
+    return this.#collect(wait, sequence);
   }
 
   /** Asks for a list, again while changes disturb it. @throws NetlinkError; EINTR if it never comes undisturbed */
   dump(request: Request): Message[] {
+    const wait = this.#begin(request.op);
     for (let tries = 0; tries < DUMP_LIMIT; tries += 1) {
       const sequence = this.#send(request, NLM_F.DUMP);
-      const messages = this.#collect(request.op, sequence);
+      const messages = this.#collect(wait, sequence);
       if (messages.every(({ flags }) => (flags & NLM_F.DUMP_INTR) === 0)) return messages;
     }
     const kernelMessage = `the list changed ${DUMP_LIMIT} times while it was read`;
@@ -159,6 +174,7 @@ export class Netlink implements Disposable {
    * at all (nfnetlink batches). @throws NetlinkError for the first refused
    */
   batch(begin: Request, requests: readonly Request[], end: Request): void {
+    const wait = this.#begin(`${begin.op} with ${requests.length} requests`);
     const first = this.#sequence + 1;
     const parts = [begin, ...requests, end].map((request, index, all) =>
       this.#encode(request, index === 0 || index === all.length - 1 ? 0 : NLM_F.ACK),
@@ -167,7 +183,7 @@ export class Netlink implements Disposable {
     const awaited = new Map(requests.map(({ op }, index) => [first + 1 + index, op]));
     let failure: NetlinkError | undefined;
     while (awaited.size > 0) {
-      for (const message of this.#receive()) {
+      for (const message of this.#receive(wait)) {
         const op = message.sequence === first ? begin.op : awaited.get(message.sequence);
         if (message.type !== NLMSG_ERROR || op === undefined) continue;
         const acknowledgement = decodeAcknowledgement(message);
@@ -200,26 +216,35 @@ export class Netlink implements Disposable {
   }
 
   /** The messages of this conversation until its acknowledgement, or the end of its list. @throws NetlinkError */
-  #collect(op: string, sequence: number): Message[] {
+  #collect(wait: Wait, sequence: number): Message[] {
     const messages: Message[] = [];
-    for (const message of this.#messagesOf(sequence)) {
+    for (const message of this.#messagesOf(wait, sequence)) {
       if (message.type !== NLMSG_ERROR && message.type !== NLMSG_DONE) {
         messages.push(message);
         continue;
       }
       const acknowledgement = decodeAcknowledgement(message);
-      if (acknowledgement.errno !== 0) throw new NetlinkError(op, acknowledgement);
+      if (acknowledgement.errno !== 0) throw new NetlinkError(wait.op, acknowledgement);
       // The end of a list may be what tells that it was disturbed.
       return (message.flags & NLM_F.DUMP_INTR) === 0 ? messages : [...messages, message];
     }
     return messages;
   }
 
-  *#messagesOf(sequence: number): Generator<Message> {
-    for (;;) yield* this.#receive().filter((message) => message.sequence === sequence);
+  *#messagesOf(wait: Wait, sequence: number): Generator<Message> {
+    for (;;) yield* this.#receive(wait).filter((message) => message.sequence === sequence);
   }
 
-  #receive(): Message[] {
+  #begin(op: string): Wait {
+    return { op, deadline: now() + this.#limitMs };
+  }
+
+  /** @throws SysError at the limit: an answer that never ends, or one that is meant for others */
+  #receive({ op, deadline }: Wait): Message[] {
+    if (now() >= deadline) {
+      const reason = `the answer to "${op}" did not end within ${this.#limitMs / 1000} seconds`;
+      throw new SysError('recv', 'ETIMEDOUT', { reason });
+    }
     return decodeMessages(this.#transport.receive());
   }
 }

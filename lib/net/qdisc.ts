@@ -122,7 +122,7 @@ function decodeQdisc(message: Message): Qdisc {
   const kind = attributes.text(TCA.KIND) ?? '';
   return {
     kind,
-    isDefault: viewOf(message.body).getUint32(TCMSG_HANDLE, true) === 0,
+    isDefault: viewOf(message.body, TCMSG_BYTES).getUint32(TCMSG_HANDLE, true) === 0,
     // Options of other kinds need not be attributes.
     bucket: kind === 'tbf' ? decodeTokenBucket(attributes.nested(TCA.OPTIONS)) : undefined,
   };
@@ -229,7 +229,7 @@ function filtersOf(rtnl: Netlink, { name, index }: Link, parent: number): Filter
 /** Reads an RTM_NEWTFILTER; nothing for what filters are only kept in. @throws MalformedMessage */
 function decodeFilter(message: Message): Filter[] {
   const attributes = attributesOf(message);
-  const handle = viewOf(message.body).getUint32(TCMSG_HANDLE, true);
+  const handle = viewOf(message.body, TCMSG_BYTES).getUint32(TCMSG_HANDLE, true);
   // u32 keeps its filters in hash tables, whose handles have no node.
   const isU32 = attributes.text(TCA.KIND) === 'u32';
   if (handle === 0 || (isU32 && (handle & U32_NODE_MASK) === 0)) return [];

@@ -1,7 +1,15 @@
 /** Routes (linux/rtnetlink.h). */
 import { Address, type Family } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
-import { attr, type Attribute, Attributes, encodeAttributes, viewOf } from './attribute.ts';
+import {
+  addressFrom,
+  prefixFrom,
+  attr,
+  type Attribute,
+  Attributes,
+  encodeAttributes,
+  viewOf,
+} from './attribute.ts';
 import type { Link } from './link.ts';
 import { type Message, NLM_F } from './message.ts';
 import { absentAsUndefined, isNetlinkError, type Netlink } from './netlink.ts';
@@ -98,7 +106,7 @@ function optional<T>(value: T | undefined, encode: (value: T) => Attribute): Att
 
 /** Reads an RTM_NEWROUTE; undefined for one that is no unicast IP route through one interface. @throws MalformedMessage */
 export function decodeRoute({ body }: Message): Route | undefined {
-  const view = viewOf(body);
+  const view = viewOf(body, RTMSG_BYTES);
   const family = familyOf(view.getUint8(0));
   const attributes = Attributes.decode(body.subarray(RTMSG_BYTES));
   const oif = attributes.u32(RTA.OIF);
@@ -109,10 +117,10 @@ export function decodeRoute({ body }: Message): Route | undefined {
   const src = attributes.bytes(RTA.PREFSRC);
   const metrics = attributes.nested(RTA.METRICS);
   return {
-    dst: new Prefix(dst ? Address.fromBytes(dst) : Address.of(family, 0n), view.getUint8(1)),
-    gw: gw && Address.fromBytes(gw),
+    dst: prefixFrom(dst ? addressFrom(dst) : Address.of(family, 0n), view.getUint8(1)),
+    gw: gw && addressFrom(gw),
     oif,
-    src: src && Address.fromBytes(src),
+    src: src && addressFrom(src),
     priority: attributes.u32(RTA.PRIORITY),
     mtuBytes: metrics.u32(RTAX.MTU),
     advmssBytes: metrics.u32(RTAX.ADVMSS),
@@ -190,7 +198,7 @@ export function findPath(rtnl: Netlink, address: Address): Path | undefined {
     const [reply] = rtnl.request(request);
     if (reply === undefined) return undefined;
     const oif = Attributes.decode(reply.body.subarray(RTMSG_BYTES)).u32(RTA.OIF);
-    return { oif, isLocal: viewOf(reply.body).getUint8(7) === RTN_LOCAL };
+    return { oif, isLocal: viewOf(reply.body, RTMSG_BYTES).getUint8(7) === RTN_LOCAL };
   } catch (error) {
     if (isNetlinkError(error, 'ENETUNREACH', 'EHOSTUNREACH', 'EINVAL', 'EACCES')) return undefined;
     throw error;

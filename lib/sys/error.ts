@@ -68,6 +68,11 @@ export function sys<T>(body: () => T, path?: string): T {
       const place = dest === undefined ? from : `${from} -> ${dest}`;
       throw SysError.fromErrno(String(syscall), Math.abs(Number(errno)), place);
     }
+    // Node's own refusal, of a path with a zero byte in it, which would end it for the kernel.
+    if (error instanceof TypeError && 'code' in error && error.code === 'ERR_INVALID_ARG_VALUE') {
+      const place = path === undefined ? {} : { path };
+      throw new SysError('open', 'EINVAL', { ...place, reason: 'the path has a zero byte in it' });
+    }
     throw error;
   }
 }

@@ -32,16 +32,20 @@ export function readText(path: string): string {
   return sys(() => {
     const fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
     try {
-      const stat = fs.fstatSync(fd);
-      if (!stat.isFile())
-        throw new SysError('read', 'EINVAL', { path, reason: 'not a regular file' });
-      if (stat.size > TEXT_LIMIT_BYTES)
-        throw new SysError('read', 'EFBIG', { path, reason: 'file too large' });
-      return fs.readFileSync(fd, 'utf8');
+      return readDescriptor(fd, path);
     } finally {
       fs.closeSync(fd);
     }
   }, path);
+}
+
+/** The text of an open file, which must be a regular one; `path` names it in errors. @throws SysError EINVAL, EFBIG; Node's own */
+export function readDescriptor(fd: number, path: string): string {
+  const stat = fs.fstatSync(fd);
+  if (!stat.isFile()) throw new SysError('read', 'EINVAL', { path, reason: 'not a regular file' });
+  if (stat.size > TEXT_LIMIT_BYTES)
+    throw new SysError('read', 'EFBIG', { path, reason: 'file too large' });
+  return fs.readFileSync(fd, 'utf8');
 }
 
 /** The text of a file, or undefined if there is none. @throws SysError for other failures */
@@ -135,35 +139,12 @@ export function deleteFile(path: string): boolean {
   }
 }
 
-/** Writes a new file, mode 0600. @throws SysError, EEXIST among others */
-export function createFile(path: string, content: string): void {
-  sys(() => fs.writeFileSync(path, content, { mode: 0o600, flag: 'wx' }));
-}
+/** How the names of temporary files begin: no reader takes them for state. */
+export const TEMPORARY = '.tmp-';
 
 /** A name for a file of this process alone, in the folder of `path`, that no reader takes for state. */
 export function temporaryName(path: string): string {
-  return join(dirname(path), `.tmp-${Buffer.from(random(8)).toString('hex')}`);
-}
-
-/** Removes a file of this process's own, on the way out of a failure that is what the caller must hear of. */
-export function discardFile(path: string): void {
-  try {
-    deleteFile(path);
-  } catch (error) {
-    if (!isSysError(error)) throw error;
-  }
-}
-
-/** Writes a file so that it appears whole, mode 0600, in place of any that was there. @throws SysError */
-export function replaceFile(path: string, content: string): void {
-  const temporary = temporaryName(path);
-  try {
-    createFile(temporary, content);
-    sys(() => fs.renameSync(temporary, path));
-  } catch (error) {
-    discardFile(temporary);
-    throw error;
-  }
+  return join(dirname(path), `${TEMPORARY}${Buffer.from(random(8)).toString('hex')}`);
 }
 
 /** Gives a file a second name that nothing has yet. @returns false if something has it. @throws SysError */

@@ -1,9 +1,10 @@
 /** Advisory locks between processes (flock), compatible with those that Go programs take on the same file. */
 import * as fs from 'node:fs';
 import { poll } from './clock.ts';
-import { isSysError, sys } from './error.ts';
+import { isSysError } from './error.ts';
 import { FileDescriptor } from './file.ts';
 import { sysCall } from './libc.ts';
+import { openWithoutFollowing } from './state-file.ts';
 
 /** A lock that somebody held for longer than we wait. */
 export class LockTimeout extends Error {
@@ -28,18 +29,41 @@ const LOCK_LIMIT_MS = 30_000;
 
 /**
  * Takes the exclusive lock of a file, which is made if missing (mode as given); `using` gives it back.
- * @throws LockTimeout after limitMs; SysError if the file cannot be opened
+ * @throws LockTimeout after limitMs; SysError if the file cannot be opened, ELOOP if it is a symbolic link
  */
 export function lockFile(path: string, mode: number, limitMs: number = LOCK_LIMIT_MS): Disposable {
   const flags = fs.constants.O_CREAT | fs.constants.O_RDONLY | fs.constants.O_NONBLOCK;
   using undo = new DisposableStack();
-  const file = undo.use(new FileDescriptor(sys(() => fs.openSync(path, flags, mode))));
-  const locked = poll(() => tryLock(file.fd, path) || undefined, { everyMs: RETRY_MS, limitMs });
+  const file = undo.use(new FileDescriptor(openWithoutFollowing(path, flags, mode)));
+  const locked = poll(() => tryLock(file, path) || undefined, { everyMs: RETRY_MS, limitMs });
   if (locked === undefined) throw new LockTimeout(path, limitMs);
   return undo.move();
 }
 
-function tryLock(fd: number, path: string): boolean {
+/**
+ * Takes the exclusive lock of a file at once, or not at all; it is held until `using` ends, or without that until the process does.
+ * @returns undefined if another process has it, or there is no such file. @throws SysError
+ */
+export function lockFileIfFree(path: string): Disposable | undefined {
+  using undo = new DisposableStack();
+  const file = openIfAny(path);
+  if (file === undefined) return undefined;
+  undo.use(file);
+  return tryLock(file, path) ? undo.move() : undefined;
+}
+
+function openIfAny(path: string): FileDescriptor | undefined {
+  try {
+    const flags = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK;
+    return new FileDescriptor(openWithoutFollowing(path, flags));
+  } catch (error) {
+    if (isSysError(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw error;
+  }
+}
+
+/** Takes the exclusive lock of an open file at once, or not at all. @throws SysError */
+export function tryLock({ fd }: FileDescriptor, path: string): boolean {
   try {
     sysCall('flock', (c) => c.flock(fd, LOCK_EX | LOCK_NB), path);
     return true;

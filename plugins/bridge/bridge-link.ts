@@ -59,14 +59,16 @@ function createBridge(
   undo: DisposableStack,
 ): void {
   const { bridge: name, mtuBytes } = config;
+  let isOurs = true;
+  // Before: the kernel may do it and its answer be lost.
+  undo.defer(() => isOurs && deleteUnusedBridge(host, name));
   try {
     addBridge(host, { name, mac: bridgeMac(gateway), mtuBytes, vlanFiltering: usesVlans(config) });
   } catch (error) {
+    if (!isNetlinkError(error, 'EEXIST')) throw error;
     // Another ADD was quicker: fine.
-    if (isNetlinkError(error, 'EEXIST')) return;
-    throw error;
+    isOurs = false;
   }
-  undo.defer(() => deleteUnusedBridge(host, name));
 }
 
 /** By now it may serve another pod, whose ADD found it. */

@@ -85,6 +85,8 @@ function createVlanGateway(
   undo: DisposableStack,
 ): Link {
   const near = { name: randomVethName(), mac: randomMac(), master: bridge };
+  // Before: the kernel may do it and its answer be lost.
+  undo.defer(() => deleteLink(host, near.name));
   try {
     addVeth(host, near, { name, mac: randomMac() }, bridge.mtuBytes);
   } catch (error) {
@@ -92,7 +94,6 @@ function createVlanGateway(
     if (existing !== undefined) return existing;
     throw error;
   }
-  undo.defer(() => deleteLink(host, near.name));
   const port = getLink(host, near.name);
   const gateway = getLink(host, name);
   if (port === undefined || gateway === undefined)

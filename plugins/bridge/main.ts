@@ -6,6 +6,7 @@ import { openContainer, openContainerIfAny } from '#lib/cni/attachment.ts';
 import { preferDns } from '#lib/cni/config.ts';
 import { cleanUp } from '#lib/cni/error.ts';
 import { definePlugin } from '#lib/cni/plugin.ts';
+import { requireShape } from '#lib/cni/result.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { announceAddresses, configureInterface, type Container } from '#lib/ipam/apply.ts';
 import { deleteStrayVeth, describeLink, refuseExisting } from '#lib/ipam/container-veth.ts';
@@ -48,6 +49,8 @@ export const bridge = definePlugin({
     // Addresses first: when there is none, nothing else was touched.
     const answer = ipamAdd(call, undo);
     const plan = planGateways(answer, config);
+    // What can't be told must not be made: bridges outlive an ADD that fails.
+    requireShape(plan.ips, call.cniVersion);
     const bridgeLink = ensureBridge(host, config, plan.gateways[0]?.address, undo);
     const gateway = ensureGatewayLink(host, bridgeLink, config, undo);
     ensureGateways(host, gateway, bridgeLink, plan, config);
@@ -64,11 +67,12 @@ export const bridge = definePlugin({
 
     if (!config.interfaceStaysDown) awaitForwarding(host, bridgeLink, port);
     introduce(host, gateway, container, addresses);
+    // A bridge that somebody else made may have taken a hardware address from its new port.
+    const bridgeNow = getLink(host, bridgeLink.index) ?? bridgeLink;
     undo.move(); // All done: keep what was made.
     return {
       interfaces: [
-        // A bridge that somebody else made may have taken a hardware address from its new port.
-        describeLink(getLink(host, bridgeLink.index) ?? bridgeLink),
+        describeLink(bridgeNow),
         describeLink(port),
         { ...describeLink(link), sandbox: attachment.netns },
         ...(gateway === bridgeLink ? [] : [describeLink(gateway)]),

@@ -96,7 +96,12 @@ export function deleteSpoofCheck(owner: AttachmentKey): void {
 
 function deleteChains(nftables: Nftables, names: Names): void {
   const chains = [names.outer, names.inner].filter((chain) => nftables.hasChain(TABLE, chain));
-  if (chains.length === 0) return;
+  if (chains.length > 0) commitDeletion(nftables, names, chains);
+  // A DEL before this one may have died between the two.
+  deleteUnusedTable(nftables);
+}
+
+function commitDeletion(nftables: Nftables, names: Names, chains: readonly string[]): void {
   try {
     nftables.commit([
       ...existingRules(nftables, names),
@@ -107,7 +112,6 @@ function deleteChains(nftables: Nftables, names: Names): void {
     // Another DEL of the same pod was quicker.
     if (!isNetlinkError(error, 'ENOENT')) throw error;
   }
-  deleteUnusedTable(nftables);
 }
 
 /**

@@ -6,18 +6,14 @@ import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
 import { cleanUp, CniError } from '#lib/cni/error.ts';
 import { provesGone } from '#lib/cni/evidence.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
+import { parseJsonText } from '#lib/cni/json.ts';
 import { parseWith } from '#lib/cni/schema.ts';
 import { networkTag } from '#lib/netfilter/owner.ts';
 import { sha512 } from '#lib/sys/digest.ts';
-import {
-  deleteFile,
-  ensureFolder,
-  join,
-  listFolder,
-  readTextIfAny,
-  replaceFile,
-} from '#lib/sys/file.ts';
+import { ensureFolder, join, listFolder } from '#lib/sys/file.ts';
+import { discardAbandoned, replaceFile } from '#lib/sys/temporary-file.ts';
 import { lockFile } from '#lib/sys/lock.ts';
+import { deleteState, readStateIfRegular } from '#lib/sys/state-file.ts';
 import { Holding } from './config.ts';
 
 const FOLDER_MODE = 0o700;
@@ -47,13 +43,13 @@ export function saveHolding(dataDir: string, holding: Holding): void {
 
 /** What an attachment has; undefined if nothing is known. @throws SysError */
 export const loadHolding = (dataDir: string, owner: Owner): Holding | undefined =>
-  load(join(dataDir, fileName(owner)));
+  load(dataDir, fileName(owner));
 
 /** What all attachments have. @throws SysError */
 const listHoldings = (dataDir: string): Holding[] =>
   listFolder(dataDir)
     .filter((name) => name.endsWith(ENDING))
-    .map((name) => load(join(dataDir, name)))
+    .map((name) => load(dataDir, name))
     .filter((holding) => holding !== undefined);
 
 /**
@@ -65,22 +61,24 @@ export function collectStale(dataDir: string, { network, valid }: GcScope, stale
   const names = listFolder(dataDir).filter((name) => name.endsWith(ENDING));
   cleanUp(
     ...names.map((name) => () => {
-      const holding = load(join(dataDir, name));
+      const holding = load(dataDir, name);
       const isOwn = holding?.network === network;
       if (keep === undefined) {
         if (isOwn && provesGone(holding.evidence)) stale.push(holding);
       } else if (!keep.includes(name)) {
         if (isOwn) stale.push(holding);
         if (holding === undefined && name.endsWith(`:${networkTag(network)}${ENDING}`))
-          deleteFile(join(dataDir, name));
+          deleteState(join(dataDir, name));
       }
     }),
+    () => discardAbandoned(dataDir),
   );
 }
 
 /** Forgets an attachment; one that nothing is known of is accepted. @throws SysError */
 export function deleteHolding(dataDir: string, owner: Owner): void {
-  deleteFile(join(dataDir, fileName(owner)));
+  deleteState(join(dataDir, fileName(owner)));
+  discardAbandoned(dataDir);
 }
 
 /**
@@ -109,11 +107,14 @@ export function lockChains(dataDir: string): Disposable {
   return lockFile(join(dataDir, 'lock'), FILE_MODE);
 }
 
-function load(path: string): Holding | undefined {
-  const text = readTextIfAny(path);
+/** A file that tells of another attachment than its name does is nobody's: what follows from it must stay in the folder. */
+function load(dataDir: string, name: string): Holding | undefined {
+  const path = join(dataDir, name);
+  const text = readStateIfRegular(path);
   if (text === undefined) return undefined;
   try {
-    return parseWith(Holding, JSON.parse(text), path);
+    const holding = parseWith(Holding, parseJsonText(text), path);
+    return fileName(holding) === name ? holding : undefined;
   } catch (error) {
     // Somebody spoilt it: DEL does with the prevResult.
     if (error instanceof CniError || error instanceof SyntaxError) return undefined;

@@ -6,18 +6,12 @@
 import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
 import { cleanUp } from '#lib/cni/error.ts';
 import { evidenceOf, provesGone } from '#lib/cni/evidence.ts';
+import { parseJsonIfAny } from '#lib/cni/json.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
 import { isRecord } from '#lib/cni/schema.ts';
-import {
-  deleteFile,
-  ensureFolder,
-  linkFile,
-  listFolder,
-  readTextIfAny,
-  replaceFile,
-  statIfAny,
-  join,
-} from '#lib/sys/file.ts';
+import { ensureFolder, linkFile, listFolder, join } from '#lib/sys/file.ts';
+import { discardAbandoned, replaceFile } from '#lib/sys/temporary-file.ts';
+import { deleteState, readStateIfRegular, stateFileId } from '#lib/sys/state-file.ts';
 import { encodeConfig, type Json } from './delegate-config.ts';
 
 const FOLDER_MODE = 0o700;
@@ -41,7 +35,7 @@ export function saveConfig(
   config: Json,
   undo: DisposableStack,
 ): void {
-  const before = readTextIfAny(ownPath(dataDir, key));
+  const before = readStateIfRegular(ownPath(dataDir, key));
   undo.defer(() =>
     before === undefined ? deleteConfig(dataDir, key) : writeConfig(dataDir, key, before),
   );
@@ -53,17 +47,17 @@ export function saveConfig(
 
 function writeConfig(dataDir: string, key: AttachmentKey, text: string): void {
   const [own, shared] = [ownPath(dataDir, key), sharedPath(dataDir, key)];
-  if (isSameFile(own, shared)) deleteFile(shared);
+  if (isSameFile(own, shared)) deleteState(shared);
   replaceFile(own, text);
   linkFile(own, shared);
 }
 
 /** The configuration that was saved; undefined if there is none, or a crash spoilt it. @throws SysError */
 export function loadConfig(dataDir: string, key: AttachmentKey): Json | undefined {
-  const own = readTextIfAny(ownPath(dataDir, key));
+  const own = readStateIfRegular(ownPath(dataDir, key));
   if (own !== undefined) return withoutExtra(parse(own));
   if (belongsToOther(dataDir, key)) return undefined;
-  const shared = readTextIfAny(sharedPath(dataDir, key));
+  const shared = readStateIfRegular(sharedPath(dataDir, key));
   return shared === undefined ? undefined : withoutExtra(parse(shared));
 }
 
@@ -74,33 +68,30 @@ function withoutExtra(saved: Json | undefined): Json | undefined {
 }
 
 function parse(text: string): Json | undefined {
-  try {
-    const json: unknown = JSON.parse(text);
-    return isRecord(json) && typeof json['type'] === 'string' ? json : undefined;
-  } catch {
-    // Empty or cut short: DEL does without.
-    return undefined;
-  }
+  // Empty or cut short: DEL does without.
+  const json = parseJsonIfAny(text);
+  return isRecord(json) && typeof json['type'] === 'string' ? json : undefined;
 }
 
 /** Removes what was saved for an attachment; nothing is accepted. @throws SysError */
 export function deleteConfig(dataDir: string, key: AttachmentKey): void {
-  if (!belongsToOther(dataDir, key)) deleteFile(sharedPath(dataDir, key));
-  deleteFile(ownPath(dataDir, key));
+  if (!belongsToOther(dataDir, key)) deleteState(sharedPath(dataDir, key));
+  deleteState(ownPath(dataDir, key));
+  discardAbandoned(dataDir);
 }
 
 /** Whether the file of the container's name is another attachment's of the same container. */
 function belongsToOther(dataDir: string, key: AttachmentKey): boolean {
   const shared = sharedPath(dataDir, key);
-  if (statIfAny(shared) === undefined || isSameFile(shared, ownPath(dataDir, key))) return false;
+  if (stateFileId(shared) === undefined || isSameFile(shared, ownPath(dataDir, key))) return false;
   return savedKeys(dataDir)
     .filter(({ containerID, ifName }) => containerID === key.containerID && ifName !== key.ifName)
     .some((other) => isSameFile(shared, ownPath(dataDir, other)));
 }
 
 function isSameFile(a: string, b: string): boolean {
-  const [left, right] = [statIfAny(a), statIfAny(b)];
-  return left !== undefined && left.id === right?.id;
+  const id = stateFileId(a);
+  return id !== undefined && id === stateFileId(b);
 }
 
 /** The attachments that something is saved for; `ifName` is empty where only the container is known. */
@@ -122,8 +113,9 @@ export function gcConfigs(dataDir: string, scope: GcScope): void {
     ...savedKeys(dataDir).map((key) => () => {
       const { containerID } = key;
       const path = key.ifName === '' ? join(dataDir, containerID) : ownPath(dataDir, key);
-      if (isStale(parse(readTextIfAny(path) ?? ''), key, scope)) deleteFile(path);
+      if (isStale(parse(readStateIfRegular(path) ?? ''), key, scope)) deleteState(path);
     }),
+    () => discardAbandoned(dataDir),
   );
 }
 

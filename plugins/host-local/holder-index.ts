@@ -1,24 +1,21 @@
 /**
- * The index of a network's reservations by holder, so that no call need read every reservation. It is ours alone, beside the
- * folders that the reference plugin walks: <dataDir>/.attachments/<network>/, one file a holder. It may be lost: the
- * reservations are the truth, and the store makes it anew.
+ * The index of a network's reservations by holder: so that no call need read every reservation, and to keep the evidence by which
+ * a dead holder is known. It is ours alone, beside the folders that the reference plugin walks: <dataDir>/.attachments/<network>/,
+ * one file a holder. It may be lost: the reservations are the truth, and the store makes it anew.
  */
 import * as z from 'zod/mini';
 import { Address } from '#lib/addr/address.ts';
+import { parseJsonIfAny } from '#lib/cni/json.ts';
 import { object, textAs } from '#lib/cni/schema.ts';
 import { isSysError } from '#lib/sys/error.ts';
 import { sha512 } from '#lib/sys/digest.ts';
-import {
-  deleteFile,
-  ensureFolder,
-  listFolder,
-  readTextIfAny,
-  replaceFile,
-  setModified,
-  statIfAny,
-  join,
-} from '#lib/sys/file.ts';
+import { deleteFile, setModified, statIfAny, join } from '#lib/sys/file.ts';
+import { ensureStateFolder, listStateFolder, readState, refuseLink } from '#lib/sys/state-file.ts';
+import { replaceFile } from '#lib/sys/temporary-file.ts';
+import { lockFileIfFree } from '#lib/sys/lock.ts';
+import { decodeEvidence, encodeEvidence, type Evidence, EvidenceEntry } from './evidence.ts';
 import type { Holder } from './reservation.ts';
+import type { Reserved } from './reservation-folder.ts';
 
 /** Beside the folders of the networks; networks can't have a name that begins with a dot. */
 const INDEX_FOLDER = '.attachments';
@@ -27,11 +24,25 @@ const FOLDER_MODE = 0o700;
 /** The longest file name that every file system takes, in bytes. */
 const NAME_LIMIT = 255;
 
+/** What a holder has, and what is known of the container. */
+export interface Holding {
+  readonly holder: Holder;
+  readonly reserved: readonly Reserved[];
+  /** Undefined for what the reference plugin reserved. */
+  readonly evidence: Evidence | undefined;
+}
+
 /** What a file of the index holds. */
 const Entry = object({
   containerID: z.string(),
   ifname: z.string(),
-  addresses: z.array(textAs((text) => Address.parse(text))),
+  reserved: z.array(
+    object({
+      address: textAs((text) => Address.parse(text)),
+      writtenNs: textAs((text) => BigInt(text)),
+    }),
+  ),
+  evidence: z.optional(EvidenceEntry),
 });
 
 /** A file of the index that is not whole, after a power cut, or can't be read. */
@@ -41,55 +52,87 @@ export class TornIndex extends Error {
 
 /** The index of one network. */
 export class HolderIndex {
+  /** That of all networks, and this one's in it. */
+  readonly #parent: string;
   readonly #folder: string;
+  /** Whether neither is a link. */
+  #isLooked = false;
 
   constructor(dataDir: string, network: string) {
-    this.#folder = join(dataDir, INDEX_FOLDER, network);
+    this.#parent = join(dataDir, INDEX_FOLDER);
+    this.#folder = join(this.#parent, network);
   }
 
   /** A colon can be in neither a container ID nor an interface's name. */
   #path({ containerID, ifName }: Holder): string {
+    this.#refuseLinks();
     const name = `${containerID}:${ifName}`;
     return join(this.#folder, Buffer.byteLength(name) > NAME_LIMIT ? sha512(name) : name);
   }
 
-  /** The addresses of a holder. @throws TornIndex; SysError */
-  get(holder: Holder): Address[] {
+  /** What is elsewhere is no evidence. */
+  #refuseLinks(): void {
+    if (this.#isLooked) return;
+    for (const folder of [this.#parent, this.#folder]) refuseLink(folder);
+    this.#isLooked = true;
+  }
+
+  /** What a holder has; undefined for nothing. @throws TornIndex; SysError */
+  get(holder: Holder): Holding | undefined {
     const text = this.#read(holder);
-    if (text === undefined) return [];
-    const entry = z.safeParse(Entry, parseJson(text));
+    if (text === undefined) return undefined;
+    const entry = z.safeParse(Entry, parseJsonIfAny(text));
     if (!entry.success) throw new TornIndex(this.#path(holder));
-    return entry.data.addresses;
+    const { reserved, evidence } = entry.data;
+    return { holder, reserved, evidence: evidence && decodeEvidence(evidence) };
   }
 
   #read(holder: Holder): string | undefined {
     try {
-      return readTextIfAny(this.#path(holder));
+      return readState(this.#path(holder));
     } catch (error) {
-      if (isSysError(error)) throw new TornIndex(this.#path(holder), { cause: error });
+      if (isSysError(error)) throw new TornIndex(this.#folder, { cause: error });
       throw error;
     }
   }
 
-  /** Notes the addresses of a holder; none removes it. @throws SysError */
-  set(holder: Holder, addresses: readonly Address[]): void {
-    const { containerID, ifName } = holder;
-    if (addresses.length === 0) deleteFile(this.#path(holder));
-    else {
-      const entry = { containerID, ifname: ifName, addresses: addresses.map(String) };
-      replaceFile(this.#path(holder), JSON.stringify(entry));
+  /** Notes what a holder has; nothing removes it. What is so already is not written: its file may be locked. @throws SysError */
+  set(holding: Holding): void {
+    const path = this.#path(holding.holder);
+    const text = encode(holding);
+    if (holding.reserved.length === 0) deleteFile(path);
+    else if (this.#readIfReadable(holding.holder) !== text) replaceFile(path, text);
+  }
+
+  #readIfReadable(holder: Holder): string | undefined {
+    try {
+      return this.#read(holder);
+    } catch (error) {
+      if (error instanceof TornIndex) return undefined;
+      throw error;
     }
   }
 
   /** Makes the index say this and nothing else. @throws SysError */
-  replace(holders: readonly { holder: Holder; addresses: readonly Address[] }[]): void {
-    ensureFolder(this.#folder, FOLDER_MODE);
-    const keep = new Set(holders.map(({ holder }) => this.#path(holder)));
-    for (const name of listFolder(this.#folder)) {
+  replace(holdings: readonly Holding[]): void {
+    for (const folder of [this.#parent, this.#folder]) ensureStateFolder(folder, FOLDER_MODE);
+    const keep = new Set(holdings.map(({ holder }) => this.#path(holder)));
+    for (const name of listStateFolder(this.#folder)) {
       const path = join(this.#folder, name);
       if (!keep.has(path)) deleteFile(path);
     }
-    for (const { holder, addresses } of holders) this.set(holder, addresses);
+    for (const holding of holdings) this.set(holding);
+  }
+
+  /** Locks what is noted of a holder until this process ends. @throws SysError */
+  guard(holder: Holder): void {
+    lockFileIfFree(this.#path(holder));
+  }
+
+  /** Whether the process that guards a holder's note is still there. @throws SysError */
+  isGuarded(holder: Holder): boolean {
+    using lock = lockFileIfFree(this.#path(holder));
+    return lock === undefined;
   }
 
   /** When a file was last added or removed; undefined if there is no index. */
@@ -103,10 +146,13 @@ export class HolderIndex {
   }
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
-}
+const encode = ({ holder, reserved, evidence }: Holding): string =>
+  JSON.stringify({
+    containerID: holder.containerID,
+    ifname: holder.ifName,
+    reserved: reserved.map(({ address, writtenNs }) => ({
+      address: address.toString(),
+      writtenNs: writtenNs.toString(),
+    })),
+    ...(evidence === undefined ? {} : { evidence: encodeEvidence(evidence) }),
+  });

@@ -4,23 +4,29 @@ import { isValid, NO_DNS } from '#lib/cni/config.ts';
 import { type Call, definePlugin } from '#lib/cni/plugin.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { readText } from '#lib/sys/file.ts';
-import { allocate, freeAddresses } from './allocator.ts';
+import { allocate, requireFree } from './allocator.ts';
 import { dataDir, HostLocalConfig, rangeSets, requestedAddresses } from './config.ts';
+import { gatherEvidence } from './evidence.ts';
 import { parseResolvConf } from './resolv-conf.ts';
 import { Store } from './store.ts';
+import { neverFinished } from './unfinished.ts';
 
 export const hostLocal = definePlugin({
   name: 'host-local',
   versions: SPEC_VERSIONS,
   config: HostLocalConfig,
 
-  add({ config, cniVersion, network, attachment, env }) {
+  add({ config, cniVersion, network, attachment, env, isDelegate }) {
     const sets = rangeSets(config, cniVersion);
     const requested = requestedAddresses(config, env);
     const { resolvConf = '', routes = [] } = config.ipam ?? {};
     const dns = resolvConf === '' ? NO_DNS : parseResolvConf(readText(resolvConf));
     using store = new Store(dataDir(config), network);
-    return { interfaces: [], ips: allocate(store, sets, attachment, requested), routes, dns };
+    const evidence = gatherEvidence(attachment, isDelegate);
+    const claimant = { holder: attachment, evidence, isRetry: neverFinished(store, attachment) };
+    const ips = allocate(store, sets, claimant, requested);
+    if (isDelegate) store.guard(attachment);
+    return { interfaces: [], ips, routes, dns };
   },
 
   check(call) {
@@ -43,29 +49,19 @@ export const hostLocal = definePlugin({
 
   gc(call) {
     const { valid } = call;
-    // Without a list nothing is known to be dead.
-    if (valid === undefined) return;
     using store = open(call);
-    store?.releaseAll(({ containerID, ifName }) =>
-      ifName === ''
+    store?.releaseAll(({ containerID, ifName }, address) => {
+      if (valid === undefined) return store.standingOf(address) === 'dead';
+      return ifName === ''
         ? !valid.some((key) => key.containerID === containerID)
-        : !isValid(valid, { containerID, ifName }),
-    );
+        : !isValid(valid, { containerID, ifName });
+    });
   },
 
   status(call) {
     const sets = rangeSets(call.config, call.cniVersion);
     using store = open(call);
-    const reserved = store?.reserved() ?? [];
-    for (const set of sets) {
-      if (freeAddresses(reserved, set) <= 0n) {
-        throw new CniError(
-          CODE.PLUGIN_NOT_AVAILABLE,
-          `no IP addresses available in range set: ${set}`,
-          `all ${set.capacity} addresses are reserved in "${store?.folder}"`,
-        );
-      }
-    }
+    for (const set of sets) if (store !== undefined) requireFree(store, set);
   },
 });
 

@@ -1,66 +1,50 @@
 /**
- * The reservations of one network on disk: the reference plugin's files in its folder under its lock, so that both may work
- * on a node at once. <dataDir>/<network>/ holds a file for each address in use, `last_reserved_ip.N` and `lock`.
+ * The reservations of one network, under the reference plugin's lock, so that both may work on a node at once.
  *
  * An index by holder spares reading all of them. At the end of a call both folders get one modification time, of long ago; as
  * long as they have it, nobody else has added or removed a file. When they do not (the reference plugin was here, a call of
- * ours died, somebody tidied up) every reservation is read once and the index made anew.
+ * ours died, the machine was started anew, somebody tidied up) every reservation is read once and the index made anew.
  */
 import type { Address } from '#lib/addr/address.ts';
 import { sameAttachment } from '#lib/cni/attachment.ts';
-import {
-  createFile,
-  deleteFile,
-  discardFile,
-  ensureFolder,
-  linkFile,
-  listFolder,
-  readTextIfAny,
-  replaceFile,
-  setModified,
-  statIfAny,
-  temporaryName,
-  join,
-} from '#lib/sys/file.ts';
+import { cleanUp } from '#lib/cni/error.ts';
+import { join, statIfAny } from '#lib/sys/file.ts';
 import { isSysError } from '#lib/sys/error.ts';
 import { lockFile } from '#lib/sys/lock.ts';
-import { HolderIndex, TornIndex } from './holder-index.ts';
-import { addressOfFile, decodeHolder, encodeHolder, type Holder } from './reservation.ts';
+import { ensureStateFolder } from '#lib/sys/state-file.ts';
+import { type Evidence, type Life, lifeByAge, lifeOf } from './evidence.ts';
+import { HolderIndex, type Holding, TornIndex } from './holder-index.ts';
+import { encodeHolder, type Holder } from './reservation.ts';
+import { ReservationFolder, type Reserved } from './reservation-folder.ts';
+import { isStepTime, newStepTime } from './step-time.ts';
 
 /** The reference plugin's modes. */
 const FOLDER_MODE = 0o755;
 const LOCK_MODE = 0o750;
 
-/**
- * The times that mark both folders are of the years 1973 to 1976, in whole seconds: whatever changes a folder makes its time
- * the present, however coarse the clock of kernel or file system is.
- */
-const ERA = { begin: 100_000_000, seconds: 100_000_000 } as const;
-
-const isOurTime = (ns: bigint): boolean =>
-  ns >= BigInt(ERA.begin) * 1_000_000_000n && ns < BigInt(ERA.begin + ERA.seconds) * 1_000_000_000n;
-
-/** How the names of our temporary files begin: what a crash left of them goes. */
-const TEMPORARY = '.tmp-';
+/** What can be told of a reservation: nobody has it (its file is empty or torn), or how its container is. */
+export type Standing = 'torn' | Life;
 
 /** The reservations of a network, locked; `using` gives the lock back. */
 export class Store implements Disposable {
   readonly folder: string;
+  readonly #files: ReservationFolder;
   readonly #index: HolderIndex;
   readonly #lock: Disposable;
   /** What each holder has, by the content of its files: known once all were read in this call. */
-  #scanned: Map<string, { holder: Holder; addresses: Address[] }> | undefined;
+  #scanned: Map<string, Holding> | undefined;
   /** Whether it was looked at if index and reservations agree; from then on they do, or `#scanned` tells. */
   #looked = false;
   #changed = false;
-  /** Something failed half-way: the folders must not get our time. */
+  /** Something failed half-way: index and reservations may disagree. */
   #unsound = false;
 
   /** Opens the folder, making it if need be, and takes the lock. @throws LockTimeout, SysError */
   constructor(dataDir: string, network: string) {
     this.folder = join(dataDir, network);
-    ensureFolder(this.folder, FOLDER_MODE);
+    ensureStateFolder(this.folder, FOLDER_MODE);
     this.#lock = lockFile(join(this.folder, 'lock'), LOCK_MODE);
+    this.#files = new ReservationFolder(this.folder);
     this.#index = new HolderIndex(dataDir, network);
   }
 
@@ -73,51 +57,71 @@ export class Store implements Disposable {
 
   /** The addresses that a holder has. @throws SysError */
   addressesOf(holder: Holder): Address[] {
-    return this.#noted(holder).filter((address) => {
-      const found = this.#holderOf(address);
-      return found !== undefined && sameAttachment(found, holder);
-    });
+    return this.#reservedOf(holder).map(({ address }) => address);
   }
 
   /** Every address that a file stands for, whoever holds it. @throws SysError */
   reserved(): Address[] {
-    return listFolder(this.folder)
-      .map(addressOfFile)
-      .filter((address) => address !== undefined);
+    return this.#files.list();
   }
 
-  /** Reserves an address for a holder: the file appears whole. @returns false if somebody has it. @throws SysError */
-  reserve(address: Address, holder: Holder): boolean {
-    const path = this.#path(address);
-    if (statIfAny(path) !== undefined) return false;
+  /** Who holds an address, as far as its file tells. */
+  holderOf(address: Address): Holder | undefined {
+    return this.#files.holderOf(address);
+  }
+
+  /** Reserves an address for a holder. @returns false if somebody has it. @throws SysError */
+  reserve(address: Address, holder: Holder, evidence: Evidence): boolean {
+    if (this.#files.has(address)) return false;
     return this.#change(() => {
-      const temporary = temporaryName(path);
-      try {
-        createFile(temporary, encodeHolder(holder));
-        if (!linkFile(temporary, path)) return false;
-      } finally {
-        discardFile(temporary);
-      }
-      this.#note(holder, [...this.#noted(holder), address]);
-      return true;
+      using undo = new DisposableStack();
+      const isOurs = this.#files.add(address, holder, (reserved) => {
+        const before = this.#reservedOf(holder);
+        undo.defer(() => this.#note({ holder, reserved: before, evidence }));
+        // Before the file is there: whenever this call dies, there is evidence of what it made.
+        this.#note({ holder, reserved: [...before, reserved], evidence });
+      });
+      if (isOurs) undo.move();
+      return isOurs;
     });
   }
 
-  /** Frees an address that nobody holds: its file is empty or torn. @returns whether it was so. @throws SysError */
-  reclaimTorn(address: Address): boolean {
-    if (!this.#isTorn(address)) return false;
-    return this.#change(() => deleteFile(this.#path(address)));
+  /** What can be told of the reservation of an address. @throws SysError */
+  standingOf(address: Address): Standing {
+    const content = this.#files.read(address);
+    if (content === 'torn' || content === undefined) return content ?? 'unknown';
+    const writtenNs = this.#files.writtenNs(address);
+    const evidence = this.#evidenceOf(content, [{ address, writtenNs }]);
+    return evidence === undefined ? lifeByAge(writtenNs) : lifeOf(evidence);
+  }
+
+  /** What is known of the container that has all that this holder has; undefined if any of it is not ours. @throws SysError */
+  evidenceOf(holder: Holder): Evidence | undefined {
+    return this.#evidenceOf(holder, this.#reservedOf(holder));
+  }
+
+  #evidenceOf(holder: Holder, reserved: readonly Reserved[]): Evidence | undefined {
+    const noted = this.#noted(holder);
+    return noted && isNotedIn(noted, reserved) ? noted.evidence : undefined;
+  }
+
+  /** Frees an address that nobody holds, or a container that is provably dead. @returns whether it was so. @throws SysError */
+  reclaim(address: Address): boolean {
+    const standing = this.standingOf(address);
+    if (standing !== 'torn' && standing !== 'dead') return false;
+    const holder = this.#files.holderOf(address);
+    if (holder === undefined) this.#change(() => this.#files.delete(address));
+    else this.free(holder, [address]);
+    return true;
   }
 
   /** Frees some of a holder's addresses. @throws SysError */
   free(holder: Holder, addresses: readonly Address[]): void {
     if (addresses.length === 0) return;
     this.#change(() => {
-      for (const address of addresses) deleteFile(this.#path(address));
-      this.#note(
-        holder,
-        this.#noted(holder).filter((noted) => !addresses.some((address) => address.equals(noted))),
-      );
+      for (const address of addresses) this.#files.delete(address);
+      const evidence = this.#noted(holder)?.evidence;
+      this.#note({ holder, reserved: this.#reservedOf(holder), evidence });
     });
   }
 
@@ -129,75 +133,76 @@ export class Store implements Disposable {
     else this.free(container, this.addressesOf(container));
   }
 
-  /** Frees all addresses whose holder is unwanted, and those of torn files. @throws SysError */
-  releaseAll(isUnwanted: (holder: Holder) => boolean): void {
-    this.#change(() => {
-      for (const address of this.reserved()) {
-        const holder = this.#holderOf(address);
-        const isDoomed = holder === undefined ? this.#isTorn(address) : isUnwanted(holder);
-        if (isDoomed) deleteFile(this.#path(address));
-      }
+  /** Frees all addresses whose holder is unwanted, and those of torn files. @throws AggregateError of those that can't be freed */
+  releaseAll(isUnwanted: (holder: Holder, address: Address) => boolean): void {
+    const doomed = this.reserved().filter((address) => {
+      const content = this.#files.read(address);
+      return content !== undefined && (content === 'torn' || isUnwanted(content, address));
     });
-    this.#scan();
+    const release = (address: Address) => (): void =>
+      this.#change(() => this.#files.delete(address));
+    cleanUp(...doomed.map(release), () => this.#scan());
+  }
+
+  /** Locks what is noted of a holder until this process ends: as long as that lives, the ADD may yet be finished. */
+  guard(holder: Holder): void {
+    this.#tryIndex(() => this.#index.guard(holder));
+  }
+
+  /** Whether the process that guards a holder's note is still there. @throws SysError */
+  isGuarded(holder: Holder): boolean {
+    return this.#index.isGuarded(holder);
   }
 
   /** The address that was given out last of a range set, if that is known. */
   lastReserved(set: number): Address | undefined {
-    const text = readable(this.#markerPath(set))?.trim();
-    return text === undefined ? undefined : addressOfFile(text);
+    return this.#files.lastReserved(set);
   }
 
   /** @throws SysError */
   setLastReserved(set: number, address: Address): void {
-    this.#change(() => replaceFile(this.#markerPath(set), address.toString()));
+    this.#change(() => this.#files.setLastReserved(set, address));
   }
 
   /** Gives the lock back, after noting that index and reservations agree. */
   [Symbol.dispose](): void {
     using _lock = this.#lock;
-    if (this.#changed && !this.#unsound) this.#tryIndex(() => this.#markInStep());
+    if (!this.#changed) return;
+    this.#tryIndex(() => {
+      // What failed once may work now; if not, the next call does it.
+      if (this.#unsound || !this.#files.isTidy) this.#scan();
+      if (!this.#unsound) this.#markInStep();
+    });
   }
 
-  #isTorn(address: Address): boolean {
-    const content = this.#contentOf(address);
-    return content !== undefined && decodeHolder(content) === undefined;
+  /** What a holder has, according to index or scan, and the files themselves. */
+  #reservedOf(holder: Holder): Reserved[] {
+    return (this.#noted(holder)?.reserved ?? []).filter(({ address }) => {
+      const found = this.#files.holderOf(address);
+      return found !== undefined && sameAttachment(found, holder);
+    });
   }
 
-  #path(address: Address): string {
-    return join(this.folder, address.toString());
-  }
-
-  #markerPath(set: number): string {
-    return join(this.folder, `last_reserved_ip.${set}`);
-  }
-
-  #holderOf(address: Address): Holder | undefined {
-    const content = this.#contentOf(address);
-    return content === undefined ? undefined : decodeHolder(content);
-  }
-
-  /** What a reservation says; undefined if there is none, or what has its name can't be read: taken, nobody knows by whom. */
-  #contentOf(address: Address): string | undefined {
-    return readable(this.#path(address));
-  }
-
-  /** What index or scan say that a holder has. */
-  #noted(holder: Holder): readonly Address[] {
+  /** What index or scan say of a holder. */
+  #noted(holder: Holder): Holding | undefined {
     this.#lookOnce();
-    if (this.#scanned === undefined) {
-      try {
-        return this.#index.get(holder);
-      } catch (error) {
-        if (!(error instanceof TornIndex)) throw error;
-        this.#scan();
-      }
-    }
-    return this.#scanned?.get(encodeHolder(holder))?.addresses ?? [];
+    return this.#scanned?.get(encodeHolder(holder)) ?? this.#indexed(holder);
   }
 
-  #note(holder: Holder, addresses: readonly Address[]): void {
-    this.#scanned?.set(encodeHolder(holder), { holder, addresses: [...addresses] });
-    this.#tryIndex(() => this.#index.set(holder, addresses));
+  #indexed(holder: Holder): Holding | undefined {
+    try {
+      return this.#index.get(holder);
+    } catch (error) {
+      if (!(error instanceof TornIndex)) throw error;
+      // After a scan it says nothing that is not known.
+      if (this.#scanned === undefined) this.#scan();
+      return this.#scanned?.get(encodeHolder(holder));
+    }
+  }
+
+  #note(holding: Holding): void {
+    this.#scanned?.set(encodeHolder(holding.holder), holding);
+    this.#tryIndex(() => this.#index.set(holding));
   }
 
   /** A full disk must not keep anybody from giving addresses back: an index that can't be written is made anew later. */
@@ -213,8 +218,8 @@ export class Store implements Disposable {
   #lookOnce(): void {
     if (this.#looked) return;
     this.#looked = true;
-    const modifiedNs = statIfAny(this.folder)?.mtimeNs ?? 0n;
-    if (!isOurTime(modifiedNs) || this.#index.modifiedNs !== modifiedNs) this.#scan();
+    const { modifiedNs } = this.#files;
+    if (!isStepTime(modifiedNs) || this.#index.modifiedNs !== modifiedNs) this.#scan();
   }
 
   /** Changes the folder. What fails half-way leaves index and reservations out of step. */
@@ -229,36 +234,38 @@ export class Store implements Disposable {
     }
   }
 
-  /** Reads every reservation, and makes the index anew. */
+  /** Reads every reservation, and makes the index anew; evidence is kept where it is of the very files that are there. */
   #scan(): void {
-    const scanned = new Map<string, { holder: Holder; addresses: Address[] }>();
-    for (const name of listFolder(this.folder)) {
-      if (name.startsWith(TEMPORARY)) discardFile(join(this.folder, name));
-      const address = addressOfFile(name);
-      const holder = address && this.#holderOf(address);
-      if (address === undefined || holder === undefined) continue;
-      const entry = scanned.get(encodeHolder(holder)) ?? { holder, addresses: [] };
-      entry.addresses.push(address);
-      scanned.set(encodeHolder(holder), entry);
-    }
-    this.#scanned = scanned;
     this.#changed = true;
-    this.#tryIndex(() => this.#index.replace([...scanned.values()]));
+    this.#unsound = false;
+    this.#files.tidy();
+    const found = new Map<string, { holder: Holder; reserved: Reserved[] }>();
+    for (const address of this.#files.list()) {
+      const holder = this.#files.holderOf(address);
+      if (holder === undefined) continue;
+      const entry = found.get(encodeHolder(holder)) ?? { holder, reserved: [] };
+      entry.reserved.push({ address, writtenNs: this.#files.writtenNs(address) });
+      found.set(encodeHolder(holder), entry);
+    }
+    this.#scanned = new Map();
+    for (const [key, { holder, reserved }] of found) {
+      const noted = this.#indexed(holder);
+      const evidence = noted && isNotedIn(noted, reserved) ? noted.evidence : undefined;
+      this.#scanned.set(key, { holder, reserved, evidence });
+    }
+    const holdings = [...this.#scanned.values()];
+    this.#tryIndex(() => this.#index.replace(holdings));
   }
 
   #markInStep(): void {
-    const seconds = ERA.begin + Math.floor(Math.random() * ERA.seconds);
-    setModified(this.folder, seconds);
+    const seconds = newStepTime();
+    this.#files.setModified(seconds);
     this.#index.setModified(seconds);
   }
 }
 
-/** The text of a file; undefined if there is none, or it is something that can't be read: that must not block a network. */
-function readable(path: string): string | undefined {
-  try {
-    return readTextIfAny(path);
-  } catch (error) {
-    if (isSysError(error)) return undefined;
-    throw error;
-  }
-}
+/** Whether what was noted is of these very files. */
+const isNotedIn = (noted: Holding, reserved: readonly Reserved[]): boolean =>
+  reserved.every(({ address, writtenNs }) =>
+    noted.reserved.some((its) => its.address.equals(address) && its.writtenNs === writtenNs),
+  );

@@ -8,6 +8,7 @@ import { CniError, CODE } from '#lib/cni/error.ts';
 import type { Call } from '#lib/cni/plugin.ts';
 import { refuseManyOfFamily, type Result, type ResultIp, RouteConfig } from '#lib/cni/result.ts';
 import { addressIfAny, object, optional, parseWith, textAs } from '#lib/cni/schema.ts';
+import { shorten } from '#lib/cni/shorten.ts';
 import type { Environment } from '#lib/sys/process.ts';
 
 /**
@@ -104,13 +105,13 @@ const list = (text: string): string[] =>
 function parseArgument(text: string): Prefix {
   const prefix = parseIfAny(() => Prefix.parse(text));
   if (prefix !== undefined) return prefix;
-  throw invalid(`the 'ip' field is expected to be in CIDR notation, got: '${text}'`);
+  throw invalid(`the 'ip' field is expected to be in CIDR notation, got: '${shorten(text)}'`);
 }
 
 function parseGateway(text: string): Address {
   const gateway = parseIfAny(() => Address.parse(text));
   if (gateway !== undefined) return gateway;
-  throw invalid(`invalid gateway address: ${text}`);
+  throw invalid(`invalid gateway address: ${shorten(text)}`);
 }
 
 const invalid = (message: string): CniError =>

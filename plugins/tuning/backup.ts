@@ -4,6 +4,7 @@
  */
 import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
 import { CniError, cleanUp } from '#lib/cni/error.ts';
+import { parseJsonText } from '#lib/cni/json.ts';
 import {
   describeSandbox,
   formatSandbox,
@@ -14,15 +15,10 @@ import {
 import { parseWith } from '#lib/cni/schema.ts';
 import type { Link } from '#lib/net/link.ts';
 import { isSysError } from '#lib/sys/error.ts';
-import {
-  deleteFile,
-  ensureFolder,
-  join,
-  listFolder,
-  readTextIfAny,
-  replaceFile,
-} from '#lib/sys/file.ts';
+import { dirname, ensureFolder, join, listFolder } from '#lib/sys/file.ts';
+import { discardAbandoned, replaceFile } from '#lib/sys/temporary-file.ts';
 import { log } from '#lib/sys/process.ts';
+import { deleteState, readStateIfRegular } from '#lib/sys/state-file.ts';
 import { BackupFile } from './config.ts';
 import { ATTRIBUTES, attributesIn, attributesOf, type LinkAttributes } from './link-attributes.ts';
 
@@ -78,7 +74,7 @@ export function encodeBackup({ former, network, sandbox }: Backup): string {
 
 /** The backup at a path; undefined if there is none, or a torn one. @throws SysError */
 export function readBackup(path: string): Backup | undefined {
-  const text = ifNameFits(() => readTextIfAny(path));
+  const text = ifNameFits(() => readStateIfRegular(path));
   if (text === undefined) return undefined;
   const backup = decodeBackup(text);
   if (backup === undefined) log(`tuning: backup "${path}" is torn, nothing can be read from it`);
@@ -98,7 +94,7 @@ function ifNameFits<T>(body: () => T): T | undefined {
 /** Reads a file's content; undefined if it is empty or torn. */
 export function decodeBackup(text: string): Backup | undefined {
   try {
-    const { cniSuite, ...values } = parseWith(BackupFile, JSON.parse(text) as unknown, 'backup');
+    const { cniSuite, ...values } = parseWith(BackupFile, parseJsonText(text), 'backup');
     const sandbox = parseSandbox(cniSuite?.sandbox ?? '');
     return { former: attributesIn(values, values), network: cniSuite?.network, sandbox };
   } catch (error) {
@@ -108,7 +104,12 @@ export function decodeBackup(text: string): Backup | undefined {
 }
 
 /** Removes a backup; absence is accepted. @throws SysError */
-export const deleteBackup = (path: string): void => void ifNameFits(() => deleteFile(path));
+export function deleteBackup(path: string): void {
+  ifNameFits(() => {
+    deleteState(path);
+  });
+  discardAbandoned(dirname(path));
+}
 
 /**
  * Removes the backups of a network's attachments that are not valid; if nobody says which are, of those whose namespace is
@@ -127,7 +128,8 @@ export function gcBackups(
       if (backup === undefined || backup.network !== network) return;
       const { sandbox } = backup;
       if (valid !== undefined || (sandbox !== undefined && isGone(sandbox)))
-        deleteFile(join(folder, name));
+        deleteState(join(folder, name));
     }),
+    () => discardAbandoned(folder),
   );
 }

@@ -6,7 +6,7 @@ import { openRtnl } from '#lib/net/rtnl.ts';
 import type { Netns } from '#lib/sys/netns.ts';
 import { settings, type TuningConfig } from './config.ts';
 import { attributesOf, differing, type LinkAttributes, requireLink } from './link-attributes.ts';
-import { differentSysctls, type Sysctl } from './sysctl.ts';
+import { differentSysctls, shownValue, type Sysctl } from './sysctl.ts';
 
 /** How the reference plugin calls them. */
 const WORDS: Readonly<Record<keyof LinkAttributes, string>> = {
@@ -32,7 +32,10 @@ export function checkSettings(call: AttachmentCall<TuningConfig>): void {
 
 function checkSysctls(netns: Netns, sysctls: readonly Sysctl[]): void {
   const [first] = differentSysctls(netns, sysctls);
-  if (first !== undefined) throw broken(`value of ${first.key}`, first.value, first.current);
+  if (first === undefined) return;
+  const { key, name, value, current } = first;
+  const shown = current === undefined ? undefined : shownValue(name, current);
+  throw broken(`value of ${key}`, shownValue(name, value), shown);
 }
 
 type Value = string | number | boolean | undefined;

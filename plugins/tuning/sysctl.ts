@@ -1,5 +1,6 @@
 /** Kernel parameters of the container's network namespace, by the keys that configurations have for them. */
 import { CniError, CODE, step } from '#lib/cni/error.ts';
+import { shorten } from '#lib/cni/shorten.ts';
 import { isSysError } from '#lib/sys/error.ts';
 import { type Netns, within } from '#lib/sys/netns.ts';
 import { log } from '#lib/sys/process.ts';
@@ -42,7 +43,8 @@ export function setSysctls(netns: Netns, sysctls: readonly Sysctl[], undo: Dispo
 }
 
 function setSysctl(netns: Netns, { key, name, value }: Sysctl, undo: DisposableStack): void {
-  const former = step(`Cannot set sysctl "${key}" to "${value}"`, () => writeSysctl(name, value));
+  const shown = shownValue(name, value);
+  const former = step(`Cannot set sysctl "${key}" to "${shown}"`, () => writeSysctl(name, value));
   // One that can only be written is an order rather than a value: there is nothing to go back to.
   if (former === undefined) return;
   undo.defer(() => {
@@ -50,8 +52,13 @@ function setSysctl(netns: Netns, { key, name, value }: Sysctl, undo: DisposableS
   });
   const current = readSysctl(name);
   if (current === undefined || sameSysctlValue(current, value)) return;
-  log(`tuning: sysctl "${key}" was set to "${value}", and the kernel has made "${current}" of it`);
+  const made = shownValue(name, current);
+  log(`tuning: sysctl "${key}" was set to "${shown}", and the kernel has made "${made}" of it`);
 }
+
+/** A value in a sentence. Some are secrets: net.ipv6.conf.*.stable_secret, net.ipv4.tcp_fastopen_key. */
+export const shownValue = (name: string, value: string): string =>
+  /(secret|key)$/.test(name) ? '(not shown)' : shorten(value);
 
 /** A parameter that has not the value that it is to have. */
 export interface Difference extends Sysctl {

@@ -147,6 +147,7 @@ test('60-tuned.conflist sets parameters of the container and of its interface', 
     input: Buffer.from(read('60-tuned.conflist')),
     json,
     builtins: () => undefined,
+    isDelegate: false,
     attachment: { network: list.name, containerID: 'a', ifName: 'eth0', netns: undefined },
     prevResult: undefined,
   });
@@ -243,6 +244,7 @@ function delegate(path: string) {
     input: Buffer.alloc(0),
     json,
     builtins: () => undefined,
+    isDelegate: false,
   };
   const built = delegateConfig(call, parseSubnetEnv(read(path), path));
   return { json: built, cniVersion: list.cniVersion };

@@ -166,6 +166,11 @@ test('bridge: a MAC that is none', refuses, 'bridge', {
   message: /"runtimeConfig\.mac" "zz" is not a MAC address/,
   call: bridgeWith({ runtimeConfig: { mac: 'zz' } }),
 });
+test('bridge: no addresses before 0.3.0, whose results have no shape for that', refuses, 'bridge', {
+  code: 7,
+  message: /cannot convert: no valid IP addresses/,
+  call: bridgeWith({ cniVersion: '0.2.0', ipam: undefined }),
+});
 test('bridge: CNI_ARGS with a bad pair', refuses, 'bridge', {
   code: 4,
   message: /ARGS: invalid pair "MAC"/,

@@ -1,9 +1,18 @@
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { deleteResult, listCache, loadResult, saveResult } from '#cmd/cnitool/cache.ts';
 import type { Network } from '#cmd/cnitool/network-list.ts';
-import { temporaryFolder } from '#test/folder.ts';
+import { plantVictim, temporaryFolder } from '#test/folder.ts';
 import { CniError } from '#lib/cni/error.ts';
 
 const NETWORK: Network = {
@@ -120,6 +129,12 @@ for (const text of ['', '{', '[]', '{}', '{"kind":"other"}', '{"kind":"cniCacheV
   });
 }
 
+test('loadResult() tells of a kind that is missing', (t) => {
+  t.throws(() => loadResult(cacheWith(t, '{}'), 'blue', ATTACHMENT), {
+    message: 'corrupt cache entry: "kind" is missing: it must be "cniCacheV1"',
+  });
+});
+
 test('loadResult() refuses a result with a bad address', (t) => {
   const folder = cacheWith(t, '{"cniVersion":"1.0.0","ips":[{"address":"x"}]}');
   t.throws(() => loadResult(folder, 'blue', ATTACHMENT), {
@@ -135,9 +150,9 @@ test('deleteResult() accepts a file that is gone', (t) => {
 });
 
 test('listCache() tells attachments, bare results and faults apart', (t) => {
-  const folder = cacheWith(t, OF_LIBCNI, 'a');
-  writeFileSync(join(folder, 'results', 'b'), JSON.stringify(RESULT));
-  writeFileSync(join(folder, 'results', 'c'), '{');
+  const folder = cacheWith(t, OF_LIBCNI);
+  writeFileSync(join(folder, 'results', 'c'), JSON.stringify(RESULT));
+  writeFileSync(join(folder, 'results', 'd'), '{');
   writeFileSync(join(folder, 'results', '.tmp-1'), OF_LIBCNI);
   const [attachment, bare, broken, ...more] = listCache(folder);
   t.like(attachment, {
@@ -146,9 +161,37 @@ test('listCache() tells attachments, bare results and faults apart', (t) => {
     ifName: 'eth0',
     netns: '/run/netns/a',
   });
-  t.deepEqual(bare, { file: 'b', result: RESULT, fault: '' });
-  t.like(broken, { file: 'c', result: undefined });
+  t.deepEqual(bare, { file: 'c', result: RESULT, fault: '' });
+  t.like(broken, { file: 'd', result: undefined });
   t.deepEqual(more, []);
+});
+
+test('listCache() takes nobody for an attachment whose file has another name: DEL would remove that one', (t) => {
+  const climbing = OF_LIBCNI.replace('cnitool-1', '../../victim');
+  const [entry] = listCache(cacheWith(t, climbing));
+  t.like(entry, { result: undefined, fault: 'it tells of another attachment than its name' });
+});
+
+test('a link in the place of an entry, or of the folder, is not followed', (t) => {
+  const victim = plantVictim(t, OF_LIBCNI);
+  const folder = cacheWith(t, '{', 'other');
+  const path = join(folder, 'results', 'blue-cnitool-1-eth0');
+  symlinkSync(victim.path, path);
+  t.throws(() => loadResult(folder, 'blue', ATTACHMENT), {
+    message: /blue-cnitool-1-eth0: it is a symbolic link/,
+  });
+  t.like(listCache(folder)[0], { result: undefined });
+  deleteResult(folder, 'blue', ATTACHMENT);
+  t.false(existsSync(path));
+  symlinkSync(victim.path, path);
+  saveResult(folder, NETWORK, ATTACHMENT, RESULT);
+  t.true(lstatSync(path).isFile());
+  t.true(victim.isUntouched());
+
+  const elsewhere = temporaryFolder(t);
+  symlinkSync(join(folder, 'results'), join(elsewhere, 'results'));
+  t.throws(() => listCache(elsewhere), { message: /results: it is a symbolic link/ });
+  t.throws(() => saveResult(elsewhere, NETWORK, ATTACHMENT, RESULT), { message: /symbolic link/ });
 });
 
 test('listCache() finds nothing where no cache is', (t) => {

@@ -3,7 +3,7 @@ import test from 'ava';
 import * as z from 'zod/mini';
 import { macArgument, parseArgs } from '#lib/cni/args.ts';
 import { parseConfig } from '#lib/cni/config.ts';
-import { parseEnvironment } from '#lib/cni/environment.ts';
+import { parseEnvironment, validateIfName } from '#lib/cni/environment.ts';
 import { cleanUp, CniError, CODE, prefixed, toCniError } from '#lib/cni/error.ts';
 import { integer, object, optional, parseWith } from '#lib/cni/schema.ts';
 import { compareVersions, isAtLeast } from '#lib/cni/version.ts';
@@ -47,13 +47,17 @@ for (const value of ['.', '..', 'a/b', 'a:b', 'a b', 'a\u00a0b', 'abcdefghijklmn
   test(`interface name ${encodeURIComponent(value)}`, invalidName, 'CNI_IFNAME', value);
 }
 
+test('an interface name with a zero byte in it would be another one to the kernel', (t) => {
+  t.throws(() => validateIfName('br0\0x'), { message: 'interface name contains a zero byte' });
+});
+
 test('arguments: known keys, unknown ones only with IgnoreUnknown, keys are case-sensitive', (t) => {
   t.deepEqual(parseArgs('', ['IP']), {});
   t.deepEqual(parseArgs('IP=10.0.0.1', ['IP']), { IP: '10.0.0.1' });
   t.deepEqual(parseArgs('K8S_POD_NAME=a;IP=1;IgnoreUnknown=true', ['IP']), { IP: '1' });
   t.throws(() => parseArgs('ip=1', ['IP']), { message: 'ARGS: unknown args ["ip"]' });
   t.throws(() => parseArgs('IP=1;', ['IP']), { message: 'ARGS: invalid pair ""' });
-  t.throws(() => parseArgs('IP=1=2', ['IP']), { message: 'ARGS: invalid pair "IP=1=2"' });
+  t.throws(() => parseArgs('IP=1=2', ['IP']), { message: 'ARGS: invalid pair "IP=…"' });
   t.throws(() => parseArgs('IgnoreUnknown=maybe', ['IP']), { message: /must be true or false/ });
 });
 

@@ -3,21 +3,7 @@ import test from 'ava';
 import { deleteConnection, listConnections } from '#lib/net/conntrack.ts';
 import { decodeMessages } from '#lib/net/message.ts';
 import { ack, done, fakeNetlink, hex, tree } from './fake-kernel.ts';
-
-/** 127.0.0.1:40000 -> 127.0.0.1:5353, translated to port 53. */
-const ORIGINAL = `3400 0180
-    1400 0180 0800 0100 7f000001 0800 0200 7f000001
-    1c00 0280 0500 0100 11 000000 0600 0200 9c40 0000 0600 0300 14e9 0000`;
-const LISTED = `02 00 0000
-  ${ORIGINAL}
-  3400 0280
-    1400 0180 0800 0100 7f000001 0800 0200 7f000001
-    1c00 0280 0500 0100 11 000000 0600 0200 0035 0000 0600 0300 9c40 0000
-  0800 0300 000001a8
-  0800 0800 00000000
-  0800 0c00 32dea2f5
-  0800 0b00 00000001
-  0800 0700 0000001d`;
+import { CONNECTION, ORIGINAL } from './replies.ts';
 
 /** Both tuples in full. */
 const TUPLES = { '1': 0, '1.1': 0, '1.2': 0, '2': 0, '2.1': 0, '2.2': 0 };
@@ -26,7 +12,7 @@ const listed = () =>
   fakeNetlink(({ type, flags }) =>
     (flags & 0x300) === 0
       ? [ack()]
-      : [{ type: type & 0xff00, flags: 2, body: hex(LISTED) }, done()],
+      : [{ type: type & 0xff00, flags: 2, body: hex(CONNECTION) }, done()],
   );
 
 test('listConnections() tells where a flow was sent and who answers', (t) => {

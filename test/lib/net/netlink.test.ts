@@ -1,6 +1,7 @@
 import test from 'ava';
-import { NLM_F, NLMSG_ERROR } from '#lib/net/message.ts';
-import { NetlinkError } from '#lib/net/netlink.ts';
+import { MalformedMessage } from '#lib/net/attribute.ts';
+import { encodeMessage, type Message, NLM_F, NLMSG_ERROR } from '#lib/net/message.ts';
+import { Netlink, NetlinkError } from '#lib/net/netlink.ts';
 import { BATCH } from '#lib/net/nft-message.ts';
 import { ack, done, fakeNetlink, hex } from './fake-kernel.ts';
 
@@ -69,4 +70,39 @@ test('batch() takes a refused begin for the refusal of all', (t) => {
   t.throws(() => netlink.batch(BATCH.begin, [{ ...request, type: 0xa00 }], BATCH.end), {
     instanceOf: NetlinkError,
   });
+});
+
+/** A transport that has the same datagram to say for ever. */
+const endless = (message: Omit<Message, 'sequence'>, sequence: number): Netlink =>
+  new Netlink(
+    {
+      send() {},
+      receive: () => encodeMessage({ ...message, sequence }),
+      [Symbol.dispose]() {},
+    },
+    20,
+  );
+
+for (const [what, sequence] of [
+  ['that never ends', 1],
+  ['of nothing but answers to others', 7],
+] as const) {
+  test(`an answer ${what} is waited for no longer than the limit`, (t) => {
+    const reason = { code: 'ETIMEDOUT', message: /did not end within 0\.02 seconds/ };
+    t.throws(() => endless(object, sequence).request(request), reason);
+    t.throws(() => endless(object, sequence).dump(request), reason);
+    t.throws(() => endless(object, sequence).batch(BATCH.begin, [request], BATCH.end), reason);
+  });
+}
+
+test('a datagram without a message in it is waited through as well', (t) => {
+  const transport = { send() {}, receive: () => new Uint8Array(3), [Symbol.dispose]() {} };
+  t.throws(() => new Netlink(transport, 20).request(request), { code: 'ETIMEDOUT' });
+});
+
+test('an acknowledgement with a positive error number is malformed', (t) => {
+  const body = Buffer.alloc(20);
+  body.writeInt32LE(5, 0);
+  const { netlink } = fakeNetlink(() => [{ type: NLMSG_ERROR, flags: 0x100, body }]);
+  t.throws(() => netlink.request(request), { instanceOf: MalformedMessage });
 });

@@ -12,6 +12,7 @@ import {
 } from '#lib/net/qdisc.ts';
 import { matches } from './captured.ts';
 import { ack, done, fakeNetlink, hex } from './fake-kernel.ts';
+import { QDISC } from './replies.ts';
 
 const VETH = { name: 'veth0', index: 3 } as Link;
 const IFB = { name: 'bwp0', index: 4 } as Link;
@@ -76,19 +77,11 @@ test('addRedirect() as `tc filter add … u32 … action mirred egress redirect 
   nested: { '2': 0, '2.7': 0, '2.7.1': 0, '2.7.1.2': 0 },
 });
 
-const LISTED_QDISC = `00 00 0000 03000000 00000100 ffffffff 03000000
-  0800 0100 74626600
-  2c00 0200 2800 0100
-    00 00 0000 0000 0000 20bcbe00
-    00 00 0000 0000 0000 00000000
-    f4061400 d0121300 00000000
-  0500 0c00 00 000000`;
-
 const answering = (...answers: readonly Omit<Message, 'sequence'>[]) =>
   fakeNetlink(() => answers).netlink;
 
 test('getRootQdisc() reads what the kernel answers', (t) => {
-  const reply = { type: 36, flags: 0, body: hex(LISTED_QDISC) };
+  const reply = { type: 36, flags: 0, body: hex(QDISC) };
   const qdisc = { kind: 'tbf', isDefault: false, bucket: BUCKET };
   t.deepEqual(getRootQdisc(answering(reply, ack()), VETH), qdisc);
 });

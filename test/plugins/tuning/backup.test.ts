@@ -1,7 +1,16 @@
 /** The files of backups: the reference plugin's, and what is left of one. */
+import { existsSync, symlinkSync } from 'node:fs';
 import test from 'ava';
 import { parseMac } from '#lib/addr/mac.ts';
-import { decodeBackup, encodeBackup } from '#plugins/tuning/backup.ts';
+import {
+  backupPath,
+  decodeBackup,
+  deleteBackup,
+  encodeBackup,
+  gcBackups,
+  readBackup,
+} from '#plugins/tuning/backup.ts';
+import { plantVictim, temporaryFolder } from '#test/folder.ts';
 
 // As release 1.1.1 writes it.
 const THEIRS = `{
@@ -21,7 +30,7 @@ test("ours begins with the reference plugin's bytes, and is read as it was writt
   const backup = {
     former: FORMER,
     network: 'net1',
-    sandbox: { path: '/run/netns/a', id: '4:4026532000' },
+    sandbox: { path: '/run/netns/a', id: '4:4026532000', mounts: '4:4026531841' },
   };
   const text = encodeBackup(backup);
   t.is(
@@ -29,7 +38,7 @@ test("ours begins with the reference plugin's bytes, and is read as it was writt
     `${THEIRS.slice(0, -2)},
  "cniSuite": {
   "network": "net1",
-  "sandbox": "netns 4:4026532000 /run/netns/a"
+  "sandbox": "netns 4:4026532000 seen from 4:4026531841 /run/netns/a"
  }
 }`,
   );
@@ -46,3 +55,16 @@ for (const text of ['', ' ', '{', '{"mtu": 15', '[]', 'null', '{"mac": "1a:f5"}'
     t.is(decodeBackup(text), undefined);
   });
 }
+
+test('a link in the place of a backup is not followed', (t) => {
+  const text = encodeBackup({ former: FORMER, network: 'net1', sandbox: undefined });
+  const victim = plantVictim(t, text);
+  const folder = temporaryFolder(t);
+  const path = backupPath(folder, { containerID: 'cid1', ifName: 'eth0' });
+  symlinkSync(victim.path, path);
+  t.is(readBackup(path), undefined);
+  gcBackups(folder, 'net1', []);
+  deleteBackup(path);
+  t.false(existsSync(path));
+  t.true(victim.isUntouched());
+});

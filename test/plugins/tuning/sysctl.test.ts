@@ -2,7 +2,7 @@
 import test from 'ava';
 import { CniError } from '#lib/cni/error.ts';
 import { sameSysctlValue } from '#lib/sys/sysctl.ts';
-import { sysctlName } from '#plugins/tuning/sysctl.ts';
+import { shownValue, sysctlName } from '#plugins/tuning/sysctl.ts';
 
 const leadsTo = test.macro((t, key: string, ifName: string, name: string) => {
   t.is(sysctlName(key, ifName), name);
@@ -59,4 +59,11 @@ test('values are the same whatever is between their fields, and no others', (t) 
   t.true(sameSysctlValue('4096 \t 16384\t4194304\n', ' 4096 16384 4194304'));
   t.false(sameSysctlValue('1024\t65000', '102465000'));
   t.false(sameSysctlValue('0', '00'));
+});
+
+test('the value of a parameter that is a secret is not shown', (t) => {
+  for (const name of ['net/ipv6/conf/eth0/stable_secret', 'net/ipv4/tcp_fastopen_key']) {
+    t.is(shownValue(name, 'fd00::1'), '(not shown)');
+  }
+  t.is(shownValue('net/core/somaxconn', '77'), '77');
 });

@@ -1,0 +1,101 @@
+/**
+ * Files of state, in folders that are ours. Whatever else was put in the place of one is not taken for it: a symbolic link is
+ * not followed, a pipe is not waited for.
+ */
+import * as fs from 'node:fs';
+import { isSysError, sys, SysError } from './error.ts';
+import { deleteFile, ensureFolder, listFolder, readDescriptor } from './file.ts';
+
+const READ = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | fs.constants.O_NOFOLLOW;
+
+/** The text of a state file; undefined if there is none. @throws SysError: ELOOP for a link, EINVAL for what is no file */
+export function readState(path: string): string | undefined {
+  try {
+    return withoutFollowing(path, () => {
+      const fd = fs.openSync(path, READ);
+      try {
+        return readDescriptor(fd, path);
+      } finally {
+        fs.closeSync(fd);
+      }
+    });
+  } catch (error) {
+    if (isSysError(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw error;
+  }
+}
+
+/** The same; undefined as well for what is no regular file: we write nothing else. @throws SysError for other failures */
+export function readStateIfRegular(path: string): string | undefined {
+  try {
+    return readState(path);
+  } catch (error) {
+    // ENXIO is a socket's.
+    if (isSysError(error, 'ELOOP', 'EINVAL', 'ENXIO')) return undefined;
+    throw error;
+  }
+}
+
+/** Makes a folder in a folder of state; a link in its place is refused. @throws SysError */
+export function ensureStateFolder(path: string, mode: number): void {
+  ensureFolder(path, mode);
+  refuseLink(path);
+}
+
+/** The names in a folder of state, none if there is no such folder; a link in its place is refused. @throws SysError */
+export function listStateFolder(path: string): string[] {
+  refuseLink(path);
+  return listFolder(path);
+}
+
+/**
+ * Removes a state file, or the link that has its name; absence is accepted, and so is a folder, which stays: no call of ours
+ * made it. @throws SysError
+ */
+export function deleteState(path: string): void {
+  try {
+    deleteFile(path);
+  } catch (error) {
+    if (!isSysError(error, 'EISDIR')) throw error;
+  }
+}
+
+/** Which file has a name, "device:inode", links not followed; undefined if none has. @throws SysError */
+export const stateFileId = (path: string): string | undefined => {
+  const stat = lstatIfAny(path);
+  return stat && `${stat.dev}:${stat.ino}`;
+};
+
+/** Opens a file without following a link in its place. @throws SysError ELOOP in words */
+export function openWithoutFollowing(path: string, flags: number, mode?: number): number {
+  return withoutFollowing(path, () => fs.openSync(path, flags | fs.constants.O_NOFOLLOW, mode));
+}
+
+function withoutFollowing<T>(path: string, body: () => T): T {
+  try {
+    return sys(body, path);
+  } catch (error) {
+    if (isSysError(error, 'ELOOP')) throw linkRefused('open', path);
+    throw error;
+  }
+}
+
+/** Refuses a link in the place of a folder of state. @throws SysError ELOOP */
+export function refuseLink(path: string): void {
+  if (lstatIfAny(path)?.isSymbolicLink() === true) throw linkRefused('lstat', path);
+}
+
+const linkRefused = (syscall: string, path: string): SysError =>
+  new SysError(syscall, 'ELOOP', {
+    path,
+    reason: 'it is a symbolic link, which is not followed here',
+  });
+
+function lstatIfAny(path: string): fs.BigIntStats | undefined {
+  try {
+    return sys(() => fs.lstatSync(path, { bigint: true }), path);
+  } catch (error) {
+    if (isSysError(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * What is noted beside a reservation, to prove later that its container is gone: the boot, the container's network namespace.
+ * A reservation without is the reference plugin's, or its evidence is lost; then only its age tells, if it is of an earlier boot.
+ */
+import * as z from 'zod/mini';
+import type { Attachment } from '#lib/cni/attachment.ts';
+import {
+  describeSandbox,
+  formatSandbox,
+  isGone,
+  parseSandbox,
+  type Sandbox,
+} from '#lib/cni/sandbox.ts';
+import { object } from '#lib/cni/schema.ts';
+import { bootId, bootTimeNs } from '#lib/sys/boot.ts';
+import { isSysError } from '#lib/sys/error.ts';
+
+/** What is known of a container that holds addresses. */
+export interface Evidence {
+  readonly boot: string;
+  /** Undefined where the namespace's path tells nothing. */
+  readonly sandbox: Sandbox | undefined;
+  /** Whether the process that goes on to make the interface locks the index's file until it ends. */
+  readonly isGuarded: boolean;
+}
+
+/** The same in a file of the index. */
+export const EvidenceEntry = object({
+  boot: z.string(),
+  netns: z.optional(z.string()),
+  guarded: z.boolean(),
+});
+
+/** What can be told of the container that an ADD is for. @throws SysError */
+export function gatherEvidence({ netns }: Attachment, isGuarded: boolean): Evidence {
+  return { boot: bootId(), sandbox: sandboxIfTold(netns), isGuarded };
+}
+
+/** An ADD goes without evidence rather than fail for it. */
+function sandboxIfTold(netns: string | undefined): Sandbox | undefined {
+  try {
+    return describeSandbox(netns);
+  } catch (error) {
+    if (isSysError(error)) return undefined;
+    throw error;
+  }
+}
+
+export const encodeEvidence = (evidence: Evidence): z.infer<typeof EvidenceEntry> => ({
+  boot: evidence.boot,
+  ...(evidence.sandbox === undefined ? {} : { netns: formatSandbox(evidence.sandbox) }),
+  guarded: evidence.isGuarded,
+});
+
+export const decodeEvidence = ({
+  boot,
+  netns,
+  guarded,
+}: z.infer<typeof EvidenceEntry>): Evidence => ({
+  boot,
+  sandbox: parseSandbox(netns ?? ''),
+  isGuarded: guarded,
+});
+
+/** Whether a container lives, as far as can be told. */
+export type Life = 'live' | 'dead' | 'unknown';
+
+/** What the evidence proves today. @throws SysError */
+export function lifeOf({ boot, sandbox }: Evidence): Life {
+  if (boot !== bootId()) return 'dead';
+  if (sandbox === undefined) return 'unknown';
+  return isGone(sandbox) ? 'dead' : 'live';
+}
+
+/** Asked once: there may be thousands of reservations. */
+let began: bigint | undefined;
+
+/** What the age of a reservation without evidence proves. Nothing of a container outlives the boot. @throws SysError */
+export function lifeByAge(modifiedNs: bigint): Life {
+  began ??= bootTimeNs();
+  return began !== undefined && modifiedNs < began ? 'dead' : 'unknown';
+}

@@ -1,0 +1,128 @@
+/**
+ * The reservations of one network on disk, as the reference plugin has them: <dataDir>/<network>/ holds a file for each address in
+ * use, and `last_reserved_ip.N`. Who changes it has its lock.
+ */
+import type { Address } from '#lib/addr/address.ts';
+import { isSysError } from '#lib/sys/error.ts';
+import { deleteFile, join, listFolder, setModified, statIfAny, TEMPORARY } from '#lib/sys/file.ts';
+import { readStateIfRegular } from '#lib/sys/state-file.ts';
+import { discardFile, replaceFile, TemporaryFile } from '#lib/sys/temporary-file.ts';
+import { addressOfFile, decodeHolder, encodeHolder, type Holder } from './reservation.ts';
+
+/** A reserved address, and when its file was written: the evidence is of that file and of no later one with its name. */
+export interface Reserved {
+  readonly address: Address;
+  /** Nanoseconds since 1970. */
+  readonly writtenNs: bigint;
+}
+
+/** What a file says. `torn`: it is empty or spoilt, and reserves nothing; undefined: it can't be read, nobody knows whose it is. */
+export type Content = Holder | 'torn' | undefined;
+
+/** The folder of a network. */
+export class ReservationFolder {
+  readonly path: string;
+  /** Whether no temporary file of this call stayed. */
+  #isTidy = true;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  #file(address: Address): string {
+    return join(this.path, address.toString());
+  }
+
+  /** Every address that a file stands for, whoever holds it. @throws SysError */
+  list(): Address[] {
+    return listFolder(this.path)
+      .map(addressOfFile)
+      .filter((address) => address !== undefined);
+  }
+
+  has(address: Address): boolean {
+    return statIfAny(this.#file(address)) !== undefined;
+  }
+
+  read(address: Address): Content {
+    const text = readable(this.#file(address));
+    return text === undefined ? undefined : (decodeHolder(text) ?? 'torn');
+  }
+
+  /** Who holds an address, as far as its file tells. */
+  holderOf(address: Address): Holder | undefined {
+    const content = this.read(address);
+    return content === 'torn' ? undefined : content;
+  }
+
+  /** When an address's file was written, in nanoseconds since 1970. @throws SysError */
+  writtenNs(address: Address): bigint {
+    return statIfAny(this.#file(address))?.mtimeNs ?? 0n;
+  }
+
+  /**
+   * Reserves an address: its file appears whole. `announce` is told of it just before. @returns false if somebody has it
+   * @throws SysError
+   */
+  add(address: Address, holder: Holder, announce: (reserved: Reserved) => void): boolean {
+    const path = this.#file(address);
+    const temporary = new TemporaryFile(path, encodeHolder(holder));
+    using undo = new DisposableStack();
+    undo.defer(() => {
+      temporary[Symbol.dispose]();
+      this.#isTidy &&= statIfAny(temporary.path) === undefined;
+    });
+    announce({ address, writtenNs: statIfAny(temporary.path)?.mtimeNs ?? 0n });
+    return temporary.linkTo(path);
+  }
+
+  get isTidy(): boolean {
+    return this.#isTidy;
+  }
+
+  /** Frees an address; one that is free is accepted. @throws SysError */
+  delete(address: Address): void {
+    deleteFile(this.#file(address));
+  }
+
+  /** Removes the temporary files that calls left. @throws SysError */
+  tidy(): void {
+    const left = listFolder(this.path).filter((name) => name.startsWith(TEMPORARY));
+    this.#isTidy = left.filter((name) => !discardFile(join(this.path, name))).length === 0;
+  }
+
+  #marker(set: number): string {
+    return join(this.path, `last_reserved_ip.${set}`);
+  }
+
+  /** The address that was given out last of a range set, if that is known. */
+  lastReserved(set: number): Address | undefined {
+    const text = readable(this.#marker(set))?.trim();
+    return text === undefined ? undefined : addressOfFile(text);
+  }
+
+  /** @throws SysError */
+  setLastReserved(set: number, address: Address): void {
+    replaceFile(this.#marker(set), address.toString());
+  }
+
+  /** When a file was last added or removed. @throws SysError */
+  get modifiedNs(): bigint {
+    return statIfAny(this.path)?.mtimeNs ?? 0n;
+  }
+
+  /** @throws SysError */
+  setModified(seconds: number): void {
+    setModified(this.path, seconds);
+  }
+}
+
+/** The text of a file; undefined if there is none, or it is something that can't be read: that must not block a network. */
+function readable(path: string): string | undefined {
+  try {
+    return readStateIfRegular(path);
+  } catch (error) {
+    if (isSysError(error)) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,76 @@
+/** The work: every property in turn, a little of each at a time. */
+import { CALLS } from '#test/fuzz/calls.ts';
+import { NETLINK } from '#test/fuzz/netlink.ts';
+import { PARSERS } from '#test/fuzz/parsers.ts';
+import { describeFailure, type FuzzProperty } from '#test/fuzz/property.ts';
+import { PROCESSES } from '#test/fuzz/processes.ts';
+import { STATE } from '#test/fuzz/state.ts';
+import { furnish } from '#test/fuzz/world.ts';
+
+/** What was asked for; `runs` undefined: as many as fit into the time. */
+export interface FuzzOptions {
+  readonly seconds: number;
+  readonly seed: number;
+  readonly runs: number | undefined;
+  readonly only: string;
+  /** The moment's work that is part of the tests: so many runs as each property says, of those that need a node. */
+  readonly short: boolean;
+}
+
+/** How long one property is at it before the next has its turn. */
+const TURN_MS = 5_000;
+
+/** Runs the properties, and tells of each what it did and what it found. @returns whether nothing was found */
+export function fuzz({ seconds, seed, runs, only, short }: FuzzOptions): boolean {
+  furnish();
+  const onNode = [...CALLS, ...STATE, ...PROCESSES];
+  const properties = (short ? onNode : [...onNode, ...NETLINK, ...PARSERS]).filter(({ name }) =>
+    name.includes(only),
+  );
+  console.log(`Seed ${seed}, ${properties.length} properties`);
+  const isTimed = runs === undefined && !short;
+  const end = isTimed ? performance.now() + seconds * 1_000 : 0;
+  const failed = new Set<string>();
+  const begin = performance.now();
+  let total = 0;
+  for (let round = 0; round === 0 || performance.now() < end; round += 1) {
+    for (const property of properties) {
+      const left = isTimed ? Math.min(TURN_MS, end - performance.now()) : undefined;
+      if (left !== undefined && left <= 0) break;
+      total += turn(property, {
+        seed: seed + round,
+        left,
+        runs: short ? property.runs : runs,
+        failed,
+      });
+    }
+  }
+  const took = (performance.now() - begin) / 1_000;
+  console.log(
+    `${total} runs in ${took.toFixed(1)} s, seed ${seed}: ${failed.size === 0 ? 'nothing found' : `found: ${[...failed].join('; ')}`}`,
+  );
+  return failed.size === 0;
+}
+
+interface Turn {
+  readonly seed: number;
+  /** Milliseconds; undefined: until the runs are done. */
+  readonly left: number | undefined;
+  readonly runs: number | undefined;
+  readonly failed: Set<string>;
+}
+
+/** @returns how many runs were made */
+function turn({ name, check }: FuzzProperty, { seed, left, runs, failed }: Turn): number {
+  const start = performance.now();
+  const limit = left === undefined ? {} : { interruptAfterTimeLimit: left };
+  const details = check({ seed, numRuns: runs ?? 1_000_000, ...limit });
+  const took = (performance.now() - start) / 1_000;
+  const rate = (details.numRuns / took).toFixed(0);
+  console.log(`${name}: ${details.numRuns} runs in ${took.toFixed(1)} s (${rate} a second)`);
+  if (details.failed && details.counterexample !== null) {
+    failed.add(name);
+    console.log(`Found: ${describeFailure(name, details)}`);
+  }
+  return details.numRuns;
+}

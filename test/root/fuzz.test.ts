@@ -1,0 +1,14 @@
+/** A moment of fuzzing whole calls, always the same: in namespaces of its own, by the program that goes on for longer. */
+import { join } from 'node:path';
+import test from 'ava';
+import { execa } from 'execa';
+
+const SCRIPT = join(import.meta.dirname, '../../scripts/fuzz.ts');
+
+test('hostile calls and spoilt state: clean answers, nothing left, nothing changed that is not ours', async (t) => {
+  const flags = ['--disable-warning=ExperimentalWarning'];
+  const args = [...flags, SCRIPT, '--short', '--seed', '20261121'];
+  const { exitCode, stdout, stderr } = await execa(process.execPath, args, { reject: false });
+  t.is(exitCode, 0, `${stdout}\n${stderr}`);
+  t.regex(stdout, /nothing found$/);
+});
