@@ -2,7 +2,7 @@
 import { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp, CniError, CODE } from '#lib/cni/error.ts';
-import { evidenceOf } from '#lib/cni/evidence.ts';
+import { lastingEvidenceOf } from '#lib/cni/evidence.ts';
 import { type AttachmentCall, definePlugin } from '#lib/cni/plugin.ts';
 import { requirePrevResult } from '#lib/cni/prev-result.ts';
 import type { Result } from '#lib/cni/result.ts';
@@ -124,7 +124,7 @@ function holdingOf(
     zone: config.firewalldZone,
     addresses: addressesOf(prevResult),
     isolation: isolationOf(config, prevResult),
-    evidence: evidenceOf(netns) || undefined,
+    evidence: lastingEvidenceOf(netns),
   };
 }
 
@@ -161,8 +161,10 @@ function toldHoldings(call: AttachmentCall<FirewallPlace>): Holding[] {
   if (prevResult === undefined || config === undefined) return [];
   const { ingressPolicy } = config;
   const [first] = prevResult.interfaces;
+  // The namespace tells DEL nothing, and must not hold it up.
+  const owner = { ...attachment, netns: undefined };
   const told = {
-    ...holdingOf({ ...config, ingressPolicy: undefined }, attachment, prevResult, 'iptables'),
+    ...holdingOf({ ...config, ingressPolicy: undefined }, owner, prevResult, 'iptables'),
     isolation: ingressPolicy && first && { bridge: first.name, policy: ingressPolicy },
   };
   if (told.addresses.length === 0) return [];

@@ -5,7 +5,7 @@
  */
 import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
 import { cleanUp } from '#lib/cni/error.ts';
-import { evidenceOf, provesGone } from '#lib/cni/evidence.ts';
+import { lastingEvidenceOf, provesGone } from '#lib/cni/evidence.ts';
 import { parseJsonIfAny } from '#lib/cni/json.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
 import { isRecord } from '#lib/cni/schema.ts';
@@ -40,8 +40,7 @@ export function saveConfig(
     before === undefined ? deleteConfig(dataDir, key) : writeConfig(dataDir, key, before),
   );
   ensureFolder(dataDir, FOLDER_MODE);
-  const evidence = evidenceOf(key.netns);
-  const extra = evidence === '' ? {} : { [EXTRA]: { sandbox: evidence } };
+  const extra = { [EXTRA]: { sandbox: lastingEvidenceOf(key.netns) } };
   writeConfig(dataDir, key, encodeConfig({ ...config, ...extra }));
 }
 

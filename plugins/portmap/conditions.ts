@@ -30,6 +30,21 @@ export function addConditions(
   );
 }
 
+/** STATUS: the program that makes conditions is there. @throws CniError PLUGIN_NOT_AVAILABLE */
+export function requireNft(): void {
+  try {
+    runChild('nft', ['--version'], { timeoutMs: CHILD_LIMIT_MS });
+  } catch (error) {
+    if (!(error instanceof ChildError)) throw error;
+    throw new CniError(
+      CODE.PLUGIN_NOT_AVAILABLE,
+      `Cannot map ports under conditions: ${error.message}`,
+      'conditions of the nftables backend need the nft program: is it installed?',
+      { cause: error },
+    );
+  }
+}
+
 function run(script: string) {
   try {
     return runChild('nft', ['-f', '-'], {

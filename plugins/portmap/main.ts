@@ -16,6 +16,7 @@ import {
 } from '#lib/netfilter/backend.ts';
 import { log } from '#lib/sys/process.ts';
 import { trySysctl } from '#lib/sys/sysctl.ts';
+import { requireNft } from './conditions.ts';
 import { type PortmapConfig, portmapConfig, UnreadConfig } from './config.ts';
 import { forgetFlowsTo, forgetFormerFlows } from './flows.ts';
 import { describeHostPort, type Forward, forwards } from './forward.ts';
@@ -73,7 +74,11 @@ export const portmap = definePlugin({
     );
   },
 
-  status: (call) => requireBackend(portmapConfig(call).backend, 'map ports'),
+  status(call) {
+    const { backend, conditions } = portmapConfig(call);
+    requireBackend(backend, 'map ports');
+    if (backend === 'nftables' && conditions[4].length + conditions[6].length > 0) requireNft();
+  },
 });
 
 function map(attachment: Attachment, wanted: readonly Forward[], config: PortmapConfig): void {

@@ -87,6 +87,19 @@ test('an ifb that a killed ADD had not marked yet goes with its network, and no 
   t.is(await aliases(node, 'ifb'), '  ');
 });
 
+for (const plugin of ['flannel', 'firewall'] as const) {
+  test(`GC of ${plugin} without a list takes what an earlier boot left in its folder`, async (t) => {
+    await using node = await TestNode.create();
+    const subject = SUBJECTS[plugin];
+    for (const pod of PODS) await addPod(t, node, subject, pod);
+    const former = 's/boot [0-9a-f-]*/boot 00000000-0000-0000-0000-000000000000/';
+    for (const name of node.files(plugin).filter((file) => /^[ac]/.test(file)))
+      await node.run('sed', ['-i', former, node.path(plugin, name)]);
+    await gc(t, node, subject, undefined);
+    t.is(await holders(node, subject), 'b c d');
+  });
+}
+
 test('flannel passes GC on without subnet.env too', async (t) => {
   await using node = await TestNode.create();
   const subject = SUBJECTS.flannel;

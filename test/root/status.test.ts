@@ -150,6 +150,14 @@ test('portmap: nothing to map ports with', answers, {
   code: 50,
   says: /Cannot map ports: this host has no iptables/,
 });
+test('portmap: no nft program for conditions', answers, {
+  plugin: 'portmap',
+  pods: 0,
+  more: { conditionsV4: ['ip', 'saddr', '10.0.0.0/8'] },
+  programs: [],
+  code: 50,
+  says: /Cannot map ports under conditions: .*nft/,
+});
 test('firewall: nothing to open the firewall with', answers, {
   plugin: 'firewall',
   pods: 0,
