@@ -21,7 +21,9 @@ function describe(issue: z.core.$ZodRawIssue): string {
         ? `is missing: it must be ${issue.values.map(quote).join(' or ')}`
         : `must be ${issue.values.map(quote).join(' or ')}, not ${found}`;
     case 'too_big':
-      return `must be at most ${issue.maximum}, not ${found}`;
+      return issue.origin === 'array'
+        ? `must have at most ${issue.maximum} entries`
+        : `must be at most ${issue.maximum}, not ${found}`;
     case 'too_small':
       return `must be at least ${issue.minimum}, not ${found}`;
     default:

@@ -59,7 +59,7 @@ const Keys = object({
   /** Access VLAN of the container's port; 0: none. */
   vlan: optional(vlanKey('vlan', 0), 0),
   /** VLANs that the container's port carries with their tags. */
-  vlanTrunk: optional(z.array(VlanTrunk), []),
+  vlanTrunk: optional(z.array(VlanTrunk).check(z.maxLength(VLAN_MAX)), []),
   /** Keep the port in the bridge's default VLAN as well. */
   preserveDefaultVlan: optional(z.boolean(), false),
   /** Drop frames whose source is not the container's hardware address. */
@@ -87,7 +87,10 @@ export const BridgeConfig = z.pipe(
     if (keys.hairpinMode && keys.promiscMode) {
       refuse('cannot set hairpin mode and promiscuous mode at the same time');
     }
-    const trunk = keys.vlanTrunk.flatMap((item) => trunkIds(item, refuse));
+    const trunk = new Set<number>();
+    for (const item of keys.vlanTrunk) {
+      for (const id of trunkIds(item, refuse)) trunk.add(id);
+    }
     return {
       ...common,
       bridge: keys.bridge,
@@ -97,7 +100,7 @@ export const BridgeConfig = z.pipe(
       hairpin: keys.hairpinMode,
       promiscuous: keys.promiscMode,
       vlan: keys.vlan,
-      trunk: [...new Set(trunk)].toSorted((a, b) => a - b),
+      trunk: [...trunk].toSorted((a, b) => a - b),
       preserveDefaultVlan: keys.preserveDefaultVlan,
       macSpoofCheck: keys.macspoofchk,
       dad: keys.enabledad,

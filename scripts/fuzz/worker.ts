@@ -1,11 +1,12 @@
 /** The work: every property in turn, a little of each at a time. */
+import { writeFileSync } from 'node:fs';
 import { CALLS } from '#test/fuzz/calls.ts';
 import { NETLINK } from '#test/fuzz/netlink.ts';
 import { PARSERS } from '#test/fuzz/parsers.ts';
 import { describeFailure, type FuzzProperty } from '#test/fuzz/property.ts';
 import { PROCESSES } from '#test/fuzz/processes.ts';
 import { STATE } from '#test/fuzz/state.ts';
-import { furnish } from '#test/fuzz/world.ts';
+import { CURRENT, furnish } from '#test/fuzz/world.ts';
 
 /** What was asked for; `runs` undefined: as many as fit into the time. */
 export interface FuzzOptions {
@@ -63,6 +64,7 @@ interface Turn {
 /** @returns how many runs were made */
 function turn({ name, check }: FuzzProperty, { seed, left, runs, failed }: Turn): number {
   const start = performance.now();
+  writeFileSync(CURRENT, name);
   const limit = left === undefined ? {} : { interruptAfterTimeLimit: left };
   const details = check({ seed, numRuns: runs ?? 1_000_000, ...limit });
   const took = (performance.now() - start) / 1_000;

@@ -133,7 +133,8 @@ export function tidy(before: readonly string[], pod: string): void {
   const text = run('ip', ['-json', 'link', 'show', 'type', 'bridge']);
   for (const { ifname } of JSON.parse(text || '[]') as { ifname: string }[]) {
     const ports = run('ip', ['-json', 'link', 'show', 'master', ifname]);
-    if (ifname !== 'br1' && JSON.parse(ports || '[]').length === 0) ip(`link del ${ifname}`);
+    if (ifname !== 'br1' && JSON.parse(ports || '[]').length === 0)
+      tryRun('ip', ['link', 'del', ifname]);
   }
 }
 

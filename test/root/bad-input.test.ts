@@ -156,6 +156,11 @@ test('bridge: half a VLAN range', refuses, 'bridge', {
   message: /minID and maxID should be configured simultaneously, maxID is missing/,
   call: bridgeWith({ vlanTrunk: [{ minID: 3 }] }),
 });
+test('bridge: more VLAN ranges than there are VLANs', refuses, 'bridge', {
+  code: 7,
+  message: /"vlanTrunk" must have at most 4094 entries/,
+  call: bridgeWith({ vlanTrunk: Array.from({ length: 4095 }, () => ({ minID: 1, maxID: 4094 })) }),
+});
 test('bridge: an unknown backend', refuses, 'bridge', {
   code: 7,
   message: /"ipMasqBackend" must be "nftables" or "iptables"/,
