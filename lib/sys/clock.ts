@@ -12,18 +12,26 @@ export function now(): number {
   return performance.now();
 }
 
+/** What part of the time that was waited already is slept at once, where intervals grow. */
+const GROWTH = 1 / 20;
+
 /**
- * Asks again and again, `everyMs` apart, until there is an answer or `limitMs` are over.
- * @returns the answer, or undefined at the limit
+ * Asks again and again, `everyMs` apart, until there is an answer or `limitMs` are over. With `slowestMs` the intervals grow up to
+ * that. @returns the answer, or undefined at the limit
  */
 export function poll<T>(
   ask: () => T | undefined,
-  { everyMs, limitMs }: { everyMs: number; limitMs: number },
+  {
+    everyMs,
+    slowestMs = everyMs,
+    limitMs,
+  }: { everyMs: number; slowestMs?: number; limitMs: number },
 ): T | undefined {
-  const deadline = now() + limitMs;
+  const start = now();
   for (;;) {
     const answer = ask();
-    if (answer !== undefined || now() >= deadline) return answer;
-    sleep(everyMs);
+    const waitedMs = now() - start;
+    if (answer !== undefined || waitedMs >= limitMs) return answer;
+    sleep(Math.min(Math.max(everyMs, waitedMs * GROWTH), slowestMs));
   }
 }

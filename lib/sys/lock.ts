@@ -24,6 +24,9 @@ const LOCK_NB = 4;
 /** How often a held lock is tried again: often enough for a crowd of short holders, cheap enough for a long one. */
 const RETRY_MS = 2;
 
+/** And if it is held for long: hundreds that wait must not keep the holder from its work. */
+const SLOWEST_MS = 25;
+
 /** How long a lock is waited for: kubelet gives a whole ADD two minutes, and a holder needs milliseconds. */
 const LOCK_LIMIT_MS = 30_000;
 
@@ -35,7 +38,11 @@ export function lockFile(path: string, mode: number, limitMs: number = LOCK_LIMI
   const flags = fs.constants.O_CREAT | fs.constants.O_RDONLY | fs.constants.O_NONBLOCK;
   using undo = new DisposableStack();
   const file = undo.use(new FileDescriptor(openWithoutFollowing(path, flags, mode)));
-  const locked = poll(() => tryLock(file, path) || undefined, { everyMs: RETRY_MS, limitMs });
+  const locked = poll(() => tryLock(file, path) || undefined, {
+    everyMs: RETRY_MS,
+    slowestMs: SLOWEST_MS,
+    limitMs,
+  });
   if (locked === undefined) throw new LockTimeout(path, limitMs);
   return undo.move();
 }

@@ -21,7 +21,12 @@ const rangeKeys = {
   gateway: z.optional(address),
 };
 
-const RangeSetConfig = z.array(object({ ...rangeKeys, subnet: prefix }));
+/** More of them than anybody writes: each is compared with each. */
+const LIST_LIMIT = 1000;
+
+const RangeSetConfig = z
+  .array(object({ ...rangeKeys, subnet: prefix }))
+  .check(z.maxLength(LIST_LIMIT));
 
 /** An address with or without prefix length, which is not looked at. */
 const requestedAddress = textAs((text) =>
@@ -35,7 +40,7 @@ export const HostLocalConfig = object({
     object({
       ...rangeKeys,
       /** Range sets: one address is given out of each. */
-      ranges: optional(z.array(RangeSetConfig), []),
+      ranges: optional(z.array(RangeSetConfig).check(z.maxLength(LIST_LIMIT)), []),
       /** Routes for the container, passed on as they are. */
       routes: optional(z.array(RouteConfig), []),
       /** Folder of the reservations; default /var/lib/cni/networks. */
@@ -47,9 +52,9 @@ export const HostLocalConfig = object({
   runtimeConfig: z.optional(
     object({
       /** Capability ipRanges: range sets, before those of `ipam`. */
-      ipRanges: optional(z.array(RangeSetConfig), []),
+      ipRanges: optional(z.array(RangeSetConfig).check(z.maxLength(LIST_LIMIT)), []),
       /** Capability ips: addresses asked for. */
-      ips: optional(z.array(requestedAddress), []),
+      ips: optional(z.array(requestedAddress).check(z.maxLength(LIST_LIMIT)), []),
     }),
   ),
   args: z.optional(
@@ -57,7 +62,7 @@ export const HostLocalConfig = object({
       cni: z.optional(
         object({
           /** Addresses asked for. */
-          ips: optional(z.array(requestedAddress), []),
+          ips: optional(z.array(requestedAddress).check(z.maxLength(LIST_LIMIT)), []),
         }),
       ),
     }),

@@ -39,6 +39,8 @@ const plain = (line: string): string =>
   line
     .replace(/^\d+: /, '')
     .replace(/@if\d+/, '@peer')
+    // A bridge's follows from its ports.
+    .replace(/^((br0|cni0): .*) mtu \d+/, '$1')
     // Carrier comes and goes a moment after what caused it.
     .replace(/NO-CARRIER,|,LOWER_UP| state (UP|DOWN|UNKNOWN)/g, '')
     .replace(/ link-netns(id)? \S+/, '')

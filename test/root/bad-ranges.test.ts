@@ -3,6 +3,11 @@ import test from 'ava';
 import { hostLocalConfig, ipam } from '#test/configs.ts';
 import { config, rangesWith, refuses } from './refuses.ts';
 
+test('host-local: a list of ranges that would take minutes to compare', refuses, 'host-local', {
+  code: 7,
+  message: /"ipam.ranges\[0\]" must have at most 1000 entries/,
+  call: rangesWith(Array.from({ length: 1001 }, () => ({ subnet: '10.1.0.0/24' }))),
+});
 test('host-local: a subnet with host bits', refuses, 'host-local', {
   code: 7,
   message:
