@@ -4,10 +4,10 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { DemoFailure } from './demo/failure.ts';
 import { ip } from './demo/command.ts';
 import { enterWorld, runInWorld } from './demo/world.ts';
+import { readNumber, readOptions } from './options.ts';
 import { ensureBuilt, ensureTools, NotPrepared } from './prepare.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -38,10 +38,12 @@ interface Options {
   readonly stride: number;
 }
 
+/** @throws DemoFailure that says what is wrong with them */
 function parseOptions(args: readonly string[]): Options {
-  const options = { only: { type: 'string' }, stride: { type: 'string' } } as const;
-  const { values } = parseArgs({ args: [...args], options });
-  return { only: values.only ?? '', stride: Number(values.stride ?? 1) };
+  const values = readOptions(args, { only: { type: 'string' }, stride: { type: 'string' } });
+  const stride = readNumber(values.stride, '--stride') ?? 1;
+  if (stride === 0) throw new DemoFailure('--stride wants a number from 1 on, not "0"');
+  return { only: values.only ?? '', stride };
 }
 
 /** The whole of it. @returns the exit status */
@@ -51,6 +53,11 @@ async function tryAll(options: Options): Promise<number> {
   process.env['TMPDIR'] = TEMPORARY;
   mkdirSync(TEMPORARY);
   ip('link', 'set', 'lo', 'up');
+  const { SUBJECTS } = await import('#test/faults/subjects.ts');
+  if (!SUBJECTS.some(({ title }) => title.startsWith(options.only))) {
+    const titles = SUBJECTS.map(({ title }) => title).join('", "');
+    throw new DemoFailure(`no plugin's title begins with "${options.only}": there are "${titles}"`);
+  }
   const { bundlePlugins } = await import('#test/faults/bundle.ts');
   const { report } = await import('#test/faults/report.ts');
   const programs = join(TEMPORARY, 'programs');

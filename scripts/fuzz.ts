@@ -8,10 +8,10 @@
  * --short: as the tests do it, some runs of those that need a node.
  */
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { DemoFailure } from './demo/failure.ts';
 import { enterWorld, runInWorld } from './demo/world.ts';
 import { ensureBuilt, ensureTools, NotPrepared } from './prepare.ts';
+import { readNumber, readOptions } from './options.ts';
 import { watch } from './fuzz/watch.ts';
 
 const INSIDE = '--inside';
@@ -28,27 +28,18 @@ const TOOLS = {
 
 const SECONDS = 300;
 
-function number(text: string | undefined, name: string): number | undefined {
-  if (text === undefined) return undefined;
-  if (/^[0-9]+$/.test(text)) return Number(text);
-  throw new NotPrepared(`--${name} wants a number, not "${text}"`);
-}
-
 function options(args: readonly string[]) {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      seconds: { type: 'string' },
-      seed: { type: 'string' },
-      runs: { type: 'string' },
-      only: { type: 'string' },
-      short: { type: 'boolean' },
-    },
+  const values = readOptions(args, {
+    seconds: { type: 'string' },
+    seed: { type: 'string' },
+    runs: { type: 'string' },
+    only: { type: 'string' },
+    short: { type: 'boolean' },
   });
   return {
-    seconds: number(values.seconds, 'seconds') ?? SECONDS,
-    seed: number(values.seed, 'seed') ?? Date.now() % 2 ** 31,
-    runs: number(values.runs, 'runs'),
+    seconds: readNumber(values.seconds, '--seconds') ?? SECONDS,
+    seed: readNumber(values.seed, '--seed') ?? Date.now() % 2 ** 31,
+    runs: readNumber(values.runs, '--runs'),
     only: values.only ?? '',
     short: values.short === true,
   };

@@ -1,8 +1,8 @@
 /** What the harness saw, as a document. */
-import { cpus } from 'node:os';
-import { crowd } from './crowd.ts';
+import { cpus, release } from 'node:os';
+import { type Crowd, crowd } from './crowd.ts';
 import { type Row, tryPlugin } from './experiment.ts';
-import { losePower } from './power-loss.ts';
+import { losePower, type PowerLoss } from './power-loss.ts';
 import { SUBJECTS } from './subjects.ts';
 
 /** How much is to be tried. */
@@ -24,47 +24,72 @@ export interface Report {
 
 /** Lets the plugins meet their faults. */
 export async function report(extent: Extent): Promise<Report> {
+  const { only, stride, programs, pods } = extent;
   const start = performance.now();
-  const rows = await tryPlugins(extent);
+  const rows = new Map<number, Row[]>();
+  const jobs = SUBJECTS.filter(({ title }) => title.startsWith(only)).map(
+    (subject, index) => async (): Promise<string> => {
+      rows.set(index, await tryPlugin(subject, programs, { stride, offset: 0 }));
+      return subject.title;
+    },
+  );
+  let power: PowerLoss | undefined;
+  const cut = async (): Promise<string> => {
+    power = await losePower(programs, stride);
+    return 'power loss';
+  };
+  await runJobs([...(only === '' ? [cut] : []), ...jobs], extent.atOnce);
+  const all = [...rows].toSorted(([a], [b]) => a - b).flatMap(([, own]) => own);
   const minutes = ((performance.now() - start) / 60_000).toFixed(1);
-  const findings = rows.flatMap((row) => row.findings);
-  const calls = rows.reduce((sum, { killPoints, faults }) => sum + killPoints + faults, 0);
-  const parts = [
-    '| plugin | command | kill points | other faults | left or lost |\n|---|---|---|---|---|',
-    ...rows.map(
-      (row) =>
-        `| ${row.title} | ${row.command} | ${row.killPoints} | ${row.faults} | ${row.findings.length} |`,
-    ),
-    `\n${calls} faults in ${minutes} minutes on ${cpus().length} cores, Linux.\n`,
-  ];
-  if (extent.only === '') {
-    const power = await losePower(extent.programs, extent.stride);
-    parts.push(
-      `Power loss: ${power.outages} states that an earlier boot may leave of a flannel ADD (${power.changes} changes of files, cut at each; ` +
-        `content whole, empty, torn, zeros); in the next boot ${power.findings.length} times an address was lost or a DEL held up.\n`,
-    );
-    const many = await crowd(extent.pods);
-    parts.push(
-      `Crowd: ${many.pods} ADDs at once took ${many.seconds.ADD.toFixed(1)} s, ${2 * many.pods} DELs at once (two of each pod) ` +
-        `${many.seconds.DEL.toFixed(1)} s; meanwhile the reference host-local reserved and freed ${many.foreign} addresses in the same ` +
-        `folder, and GC ran ${many.collections} times. Address given twice, pod out of reach, anything left: ${many.findings.length}.\n`,
-    );
-    findings.push(...power.findings, ...many.findings);
-  }
-  return { text: parts.join('\n'), findings };
+  const many = only === '' ? await crowd(pods) : undefined;
+  return {
+    text: [
+      table(all),
+      `${count(all)} faults in ${minutes} minutes, on ${cpus().length} cores and Linux ${kernel()}.\n`,
+      power === undefined ? '' : describePowerLoss(power),
+      many === undefined ? '' : describeCrowd(many),
+    ].join('\n'),
+    findings: [
+      ...all.flatMap(({ findings }) => findings),
+      ...(power?.findings ?? []),
+      ...(many?.findings ?? []),
+    ],
+  };
 }
 
-async function tryPlugins({ only, stride, programs, atOnce }: Extent): Promise<Row[]> {
-  const queue = SUBJECTS.filter(({ title }) => title.startsWith(only)).entries();
-  const rows = new Map<number, Row[]>();
+/** Runs jobs, so many at once; each says what it was. */
+async function runJobs(jobs: readonly (() => Promise<string>)[], atOnce: number): Promise<void> {
+  const queue = jobs.values();
   const worker = async (): Promise<void> => {
-    for (const [index, subject] of queue) {
+    for (const job of queue) {
       const start = performance.now();
-      rows.set(index, await tryPlugin(subject, programs, { stride, offset: 0 }));
-      const seconds = ((performance.now() - start) / 1000).toFixed(0);
-      console.log(`${subject.title}: ${seconds} s`);
+      const title = await job();
+      console.log(`${title}: ${((performance.now() - start) / 1000).toFixed(0)} s`);
     }
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
-  return [...rows].toSorted(([a], [b]) => a - b).flatMap(([, own]) => own);
 }
+
+const kernel = (): string => release().split('-')[0] ?? '';
+
+const count = (rows: readonly Row[]): number =>
+  rows.reduce((sum, { killPoints, faults }) => sum + killPoints + faults, 0);
+
+const table = (rows: readonly Row[]): string =>
+  [
+    '| plugin | command | kill points | other faults | left or lost |\n|---|---|---|---|---|',
+    ...rows.map(
+      ({ title, command, killPoints, faults, findings }) =>
+        `| ${title} | ${command} | ${killPoints} | ${faults} | ${findings.length} |`,
+    ),
+    '',
+  ].join('\n');
+
+const describePowerLoss = ({ outages, changes, findings }: PowerLoss): string =>
+  `Power loss: ${outages} states that an earlier boot may leave of a flannel ADD (${changes} changes of files, cut off after each). ` +
+  `In the next boot an address was lost, or a DEL held up, ${findings.length} times.\n`;
+
+const describeCrowd = ({ pods, foreign, collections, seconds, findings }: Crowd): string =>
+  `Crowd: ${pods} ADDs at once took ${seconds.ADD.toFixed(1)} s, ${2 * pods} DELs at once ${seconds.DEL.toFixed(1)} s; meanwhile the ` +
+  `reference host-local reserved and freed ${foreign} addresses in the same folder, and GC ran ${collections} times. Address given twice, ` +
+  `pod out of reach, anything left: ${findings.length}.\n`;
