@@ -1,6 +1,6 @@
 /** Network configurations as runtimes send them: the keys that every plugin has (CNI SPEC "Plugin configuration objects"). */
 import * as z from 'zod/mini';
-import { type AttachmentKey, sameAttachment } from './attachment.ts';
+import type { AttachmentKey } from './attachment.ts';
 import { isName } from './environment.ts';
 import { CniError, CODE } from './error.ts';
 import { parseJsonText } from './json.ts';
@@ -106,7 +106,3 @@ function validAttachments(
   }
   return undefined;
 }
-
-/** Whether an attachment is among those that are to stay. */
-export const isValid = (valid: readonly AttachmentKey[], key: AttachmentKey): boolean =>
-  valid.some((candidate) => sameAttachment(candidate, key));

@@ -129,7 +129,9 @@ export function releaseStale(
   { network, valid }: GcScope,
   release: (key: IndexKey) => void,
 ): void {
-  const keep = valid?.map((key) => indexKey({ ...key, network, netns: undefined }).attachment);
+  const keep =
+    valid &&
+    new Set(valid.map((key) => indexKey({ ...key, network, netns: undefined }).attachment));
   const mine = networkTag(network).slice(0, NETWORK_DIGITS);
   const entries = new Map<string, ListedElement>();
   for (const entry of nftables.listElements(table, ATTACHMENTS)) {
@@ -138,7 +140,7 @@ export function releaseStale(
   }
   cleanUp(
     ...[...entries].map(([attachment, { comment }]) => () => {
-      const isStale = keep === undefined ? provesGone(comment) : !keep.includes(attachment);
+      const isStale = keep === undefined ? provesGone(comment) : !keep.has(attachment);
       if (isStale) release({ network: mine, attachment });
     }),
   );

@@ -57,7 +57,7 @@ const listHoldings = (dataDir: string): Holding[] =>
  * nobody can read, of one that is not valid, goes. @throws AggregateError
  */
 export function collectStale(dataDir: string, { network, valid }: GcScope, stale: Holding[]): void {
-  const keep = valid?.map((key) => fileName({ ...key, network }));
+  const keep = valid && new Set(valid.map((key) => fileName({ ...key, network })));
   const names = listFolder(dataDir).filter((name) => name.endsWith(ENDING));
   cleanUp(
     ...names.map((name) => () => {
@@ -65,7 +65,7 @@ export function collectStale(dataDir: string, { network, valid }: GcScope, stale
       const isOwn = holding?.network === network;
       if (keep === undefined) {
         if (isOwn && provesGone(holding.evidence)) stale.push(holding);
-      } else if (!keep.includes(name)) {
+      } else if (!keep.has(name)) {
         if (isOwn) stale.push(holding);
         if (holding === undefined && name.endsWith(`:${networkTag(network)}${ENDING}`))
           deleteState(join(dataDir, name));

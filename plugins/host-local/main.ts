@@ -1,12 +1,13 @@
 /** host-local: gives out addresses of ranges, kept in files on this node. CNI SPEC §4 (IPAM); example: conf/20-bridge.conflist. */
 import { CniError, CODE } from '#lib/cni/error.ts';
-import { isValid, NO_DNS } from '#lib/cni/config.ts';
+import { NO_DNS } from '#lib/cni/config.ts';
 import { type Call, definePlugin } from '#lib/cni/plugin.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { readText } from '#lib/sys/file.ts';
 import { allocate, requireFree } from './allocator.ts';
 import { dataDir, HostLocalConfig, rangeSets, requestedAddresses } from './config.ts';
 import { gatherEvidence } from './evidence.ts';
+import { encodeHolder } from './reservation.ts';
 import { parseResolvConf } from './resolv-conf.ts';
 import { Store } from './store.ts';
 import { neverFinished } from './unfinished.ts';
@@ -50,12 +51,13 @@ export const hostLocal = definePlugin({
   gc(call) {
     const { valid } = call;
     using store = open(call);
-    store?.releaseAll(({ containerID, ifName }, address) => {
-      if (valid === undefined) return store.standingOf(address) === 'dead';
-      return ifName === ''
-        ? !valid.some((key) => key.containerID === containerID)
-        : !isValid(valid, { containerID, ifName });
-    });
+    if (valid === undefined) {
+      store?.releaseAll((_, address) => store.standingOf(address) === 'dead');
+      return;
+    }
+    // Files of very old releases name the container alone.
+    const keep = new Set(valid.flatMap((key) => [encodeHolder(key), key.containerID]));
+    store?.releaseAll((holder) => !keep.has(encodeHolder(holder)));
   },
 
   status(call) {
