@@ -34,14 +34,15 @@ interface HostEnd {
 }
 
 /** A container can have each interface once. @throws CniError if this one is there */
-export function refuseExisting(container: Netlink, ifName: string): void {
-  if (getLink(container, ifName) !== undefined) {
-    throw new CniError(
-      CODE.INTERNAL,
-      `container veth name ("${ifName}") already exists`,
-      'the container was added before: a DEL takes the interface away',
-    );
-  }
+export function refuseExisting(container: Netlink, { ifName, netns }: Attachment): void {
+  const present = getLink(container, ifName);
+  if (present === undefined) return;
+  throw new CniError(
+    CODE.INTERNAL,
+    `container veth name ("${ifName}") already exists`,
+    `in namespace "${netns}" there is a ${present.kind ?? 'device'} of this name. If an ADD made it, this one's or another network's, ` +
+      `a DEL takes it away; else give this network another CNI_IFNAME`,
+  );
 }
 
 /** Makes the pair, the host's end marked as the attachment's; `undo` deletes it. @throws CniError */

@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import { poll } from './clock.ts';
 import { isSysError } from './error.ts';
-import { FileDescriptor } from './file.ts';
+import { FileDescriptor, readTextIfAny, statFd } from './file.ts';
 import { sysCall } from './libc.ts';
 import { openWithoutFollowing } from './state-file.ts';
 
@@ -11,8 +11,11 @@ export class LockTimeout extends Error {
   override name = 'LockTimeout';
   readonly path: string;
 
-  constructor(path: string, limitMs: number) {
-    super(`Cannot lock "${path}": another process has held it for ${limitMs / 1000} seconds`);
+  constructor(path: string, limitMs: number, holder = '') {
+    const now = holder === '' ? '' : `, now ${holder}`;
+    super(
+      `Cannot lock "${path}": other processes have held it for ${limitMs / 1000} seconds${now}`,
+    );
     this.path = path;
   }
 }
@@ -43,8 +46,20 @@ export function lockFile(path: string, mode: number, limitMs: number = LOCK_LIMI
     slowestMs: SLOWEST_MS,
     limitMs,
   });
-  if (locked === undefined) throw new LockTimeout(path, limitMs);
+  if (locked === undefined) throw new LockTimeout(path, limitMs, holderOf(file));
   return undo.move();
+}
+
+/** The process that /proc/locks names as the holder of a file's lock, by number and name; empty where it can't be told. */
+function holderOf(file: FileDescriptor): string {
+  // As the kernel tells it: device in hexadecimal, inode in decimal.
+  const [, inode = ''] = statFd(file).id.split(':');
+  const lines = readTextIfAny('/proc/locks')?.split('\n') ?? [];
+  const line = lines.find((text) => text.includes('FLOCK') && text.includes(`:${inode} `));
+  const [, pid] = /(\d+) [0-9a-f]+:[0-9a-f]+:\d+ /.exec(line ?? '') ?? [];
+  if (pid === undefined) return '';
+  const name = readTextIfAny(`/proc/${pid}/comm`)?.trim();
+  return name === undefined ? `process ${pid}` : `process ${pid} (${name})`;
 }
 
 /**

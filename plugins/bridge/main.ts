@@ -45,7 +45,7 @@ export const bridge = definePlugin({
     using rtnl = openRtnl(netns);
     using undo = new DisposableStack();
 
-    refuseExisting(rtnl, attachment.ifName);
+    refuseExisting(rtnl, attachment);
     // Addresses first: when there is none, nothing else was touched.
     const answer = ipamAdd(call, undo);
     const plan = planGateways(answer, config);

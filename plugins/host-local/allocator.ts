@@ -162,8 +162,9 @@ function fullSet(store: Store, set: RangeSet, code: number): CniError {
   return new CniError(
     code,
     `no IP addresses available in range set: ${set}`,
-    `${held.length} are held: ${count('live')} by live containers, ${count('dead', 'torn')} by dead ones, ` +
-      `${count('unknown')} by containers of which nothing is known; see the files in "${store.folder}"`,
+    `held: ${held.length}, of these ${count('live')} by live containers, ${count('dead', 'torn')} by dead ones, ` +
+      `${count('unknown')} by containers of which nothing is known. Each file in "${store.folder}" names its container: ` +
+      `delete those that the runtime does not know, or give the network a larger range`,
   );
 }
 

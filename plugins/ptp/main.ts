@@ -43,7 +43,7 @@ export const ptp = definePlugin({
     using rtnl = openRtnl(netns);
     using undo = new DisposableStack();
 
-    refuseExisting(rtnl, attachment.ifName);
+    refuseExisting(rtnl, attachment);
     // Addresses first: when there is none, nothing else was touched.
     const answer = ipamAdd(call, undo);
     const ips = requireGateways(answer.ips).map((ip) => ({

@@ -1,5 +1,6 @@
 /** The work: every property in turn, a little of each at a time. */
 import { writeFileSync } from 'node:fs';
+import { DemoFailure } from '../demo/failure.ts';
 import { CALLS } from '#test/fuzz/calls.ts';
 import { NETLINK } from '#test/fuzz/netlink.ts';
 import { PARSERS } from '#test/fuzz/parsers.ts';
@@ -18,7 +19,7 @@ export interface FuzzOptions {
   readonly short: boolean;
 }
 
-/** How long one property is at it before the next has its turn. */
+/** How long one property is at it before the next has its turn; less if not all would have one. */
 const TURN_MS = 5_000;
 
 /** Runs the properties, and tells of each what it did and what it found. @returns whether nothing was found */
@@ -28,7 +29,9 @@ export function fuzz({ seconds, seed, runs, only, short }: FuzzOptions): boolean
   const properties = (short ? onNode : [...onNode, ...NETLINK, ...PARSERS]).filter(({ name }) =>
     name.includes(only),
   );
+  if (properties.length === 0) throw new DemoFailure(`no property's name has "${only}" in it`);
   console.log(`Seed ${seed}, ${properties.length} properties`);
+  const turnMs = Math.min(TURN_MS, (seconds * 1_000) / properties.length);
   const isTimed = runs === undefined && !short;
   const end = isTimed ? performance.now() + seconds * 1_000 : 0;
   const failed = new Set<string>();
@@ -36,7 +39,7 @@ export function fuzz({ seconds, seed, runs, only, short }: FuzzOptions): boolean
   let total = 0;
   for (let round = 0; round === 0 || performance.now() < end; round += 1) {
     for (const property of properties) {
-      const left = isTimed ? Math.min(TURN_MS, end - performance.now()) : undefined;
+      const left = isTimed ? Math.min(turnMs, end - performance.now()) : undefined;
       if (left !== undefined && left <= 0) break;
       total += turn(property, {
         seed: seed + round,

@@ -52,7 +52,7 @@ export interface Selection {
 }
 
 const select = <T>(all: readonly T[], { stride, offset }: Selection): T[] =>
-  all.filter((_, index) => index % stride === offset % stride);
+  all.filter((_, index) => index % stride === offset % Math.min(stride, all.length));
 
 /** Lets a plugin meet its faults, one command after the other; `programs` is the folder of the plugins behind the door. */
 export async function tryPlugin(

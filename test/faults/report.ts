@@ -45,7 +45,7 @@ export async function report(extent: Extent): Promise<Report> {
   return {
     text: [
       table(all),
-      `${count(all)} faults in ${minutes} minutes, on ${cpus().length} cores and Linux ${kernel()}.\n`,
+      `${stride === 1 ? '' : `A sample, every ${stride}th fault: `}${count(all)} faults in ${minutes} minutes, on ${cpus().length} cores and Linux ${kernel()}.\n`,
       power === undefined ? '' : describePowerLoss(power),
       many === undefined ? '' : describeCrowd(many),
     ].join('\n'),

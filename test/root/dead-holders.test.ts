@@ -39,7 +39,7 @@ test('a full range gives out the addresses of containers whose namespace is gone
   t.regex(full.json.msg, /no IP addresses available in range set: 10\.1\.0\.1-10\.1\.0\.6/);
   t.regex(
     full.json.details,
-    /5 are held: 3 by live containers, 0 by dead ones, 2 by containers of which nothing is known; .*networks\/net1"/,
+    /held: 5, of these 3 by live containers, 0 by dead ones, 2 by containers of which nothing is known\. Each file in ".*networks\/net1" names its container/,
   );
   const status = await call('STATUS', '');
   t.is(status.json.code, 50);

@@ -59,13 +59,14 @@ echo 1 > /proc/sys/net/ipv4/ip_forward`;
 });
 
 for (const [index, subject] of SUBJECTS.entries()) {
-  test(`${subject.title}: killed or disturbed at any call, nothing is left and nothing is lost`, async (t) => {
+  test(`${subject.title}: of a sample of kills and disturbed calls nothing is left and nothing is lost`, async (t) => {
     const rows = await tryPlugin(subject, programs, { stride: STRIDE, offset: index });
     t.deepEqual(
       rows.flatMap(({ findings }) => findings),
       [],
     );
     const count = rows.reduce((sum, { killPoints, faults }) => sum + killPoints + faults, 0);
+    t.true(count > 0);
     t.log(`${count} faults`);
   });
 }

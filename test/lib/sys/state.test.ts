@@ -35,6 +35,7 @@ test('a lock is waited for no longer than its limit, and given back by using', (
     using _held = lockFile(path, 0o600);
     const error = t.throws(() => lockFile(path, 0o600, 20), { instanceOf: LockTimeout });
     t.is(error.path, path);
+    t.regex(error.message, new RegExp(`seconds, now process ${process.pid} \\(.+\\)$`));
   }
   using _again = lockFile(path, 0o600, 20);
 });
