@@ -1,33 +1,45 @@
 /** Evidence that a container is gone: its network namespace, as it was met when the container was attached. */
+import { isSysError } from '#lib/sys/error.ts';
 import { statIfAny } from '#lib/sys/file.ts';
+import { mountNamespaceId } from '#lib/sys/mount-namespace.ts';
 import { lifetimeId, NotANamespace, openNetnsIfAny } from '#lib/sys/netns.ts';
 
 /**
  * A namespace by its path and, since paths and inodes are used again, by what names it for as long as the machine runs; and the
- * mount namespace that it was seen from: elsewhere the path may be missing although the container lives.
+ * view of the file system that it was seen in: in another one the path may be missing although the container lives.
  */
 export interface Sandbox {
   readonly path: string;
   readonly id: string;
-  readonly mounts: string;
+  readonly view: string;
 }
 
-/** A process's own file descriptor: once closed, the path is gone although the namespace may live. */
-const DESCRIPTOR = /^\/proc\/[^/]+\/(task\/[^/]+\/)?fd\//;
+/** Paths that may end before the namespace does: descriptors, threads, whatever a process sees. Its own namespace is its own as long as it lives. */
+const BORROWED = /^\/(proc\/(?!\d+\/ns\/net$)|dev\/fd\/)/;
 
-/** What names the mount namespace of this process. */
-const ownMounts = (): string => statIfAny('/proc/self/ns/mnt')?.id ?? '0:0';
+/** What names this process's view of the file system: mount namespace and root. Undefined where nothing names it. @throws SysError */
+function ownView(): string | undefined {
+  const [mounts, root] = [mountNamespaceId(), statIfAny('/')?.id];
+  return mounts === undefined || root === undefined ? undefined : `${mounts}/${root}`;
+}
 
 /** What can be told later of the namespace at a path; undefined if its path will be no evidence. @throws SysError */
 export function describeSandbox(path: string | undefined): Sandbox | undefined {
-  if (path === undefined || DESCRIPTOR.test(path)) return undefined;
+  if (path === undefined || BORROWED.test(path)) return undefined;
   const id = idAt(path);
-  return id === undefined ? undefined : { path, id, mounts: ownMounts() };
+  const view = ownView();
+  return id === undefined || view === undefined ? undefined : { path, id, view };
 }
 
-/** Whether a namespace is provably gone: nothing is at its path any more, or another one. @throws SysError */
-export const isGone = ({ path, id, mounts }: Sandbox): boolean =>
-  mounts === ownMounts() && idAt(path) !== id;
+/** Whether a namespace is provably gone: nothing is at its path any more, or another one. What can't be looked at proves nothing. */
+export function isGone({ path, id, view }: Sandbox): boolean {
+  try {
+    return view === ownView() && idAt(path) !== id;
+  } catch (error) {
+    if (isSysError(error)) return false;
+    throw error;
+  }
+}
 
 /** What the namespace at a path is named; undefined if none is there. */
 function idAt(path: string): string | undefined {
@@ -42,13 +54,13 @@ function idAt(path: string): string | undefined {
 }
 
 /** One line of text, to be kept. */
-export const formatSandbox = ({ path, id, mounts }: Sandbox): string =>
-  `netns ${id} seen from ${mounts} ${path}`;
+export const formatSandbox = ({ path, id, view }: Sandbox): string =>
+  `netns ${id} seen in ${view} ${path}`;
 
 /** Reads such a line; undefined if it is something else. */
 export function parseSandbox(text: string): Sandbox | undefined {
-  const [, id, mounts, path] =
-    /^netns (\d+:\d+(?::\d+)?) seen from (\d+:\d+) (\/.*)$/.exec(text) ?? [];
-  if (id === undefined || mounts === undefined || path === undefined) return undefined;
-  return { id, mounts, path };
+  const [, id, view, path] =
+    /^netns (\d+:\d+(?::\d+)?) seen in ([\d:]+\/\d+:\d+) (\/.*)$/.exec(text) ?? [];
+  if (id === undefined || view === undefined || path === undefined) return undefined;
+  return { id, view, path };
 }

@@ -45,7 +45,7 @@ export function refuseExisting(container: Netlink, { ifName, netns }: Attachment
   );
 }
 
-/** Makes the pair, the host's end marked as the attachment's; `undo` deletes it. @throws CniError */
+/** Makes the pair; `undo` deletes it. @throws CniError */
 export function connectContainer(
   host: Netlink,
   end: ContainerEnd,
@@ -56,9 +56,12 @@ export function connectContainer(
   const name = step('failed to make veth pair', () => addPair(host, far, near, undo));
   // The host is no host of the containers' network: their router advertisements are not for it.
   trySysctl(`net/ipv6/conf/${name}/accept_ra`, '0');
-  const hostEnd = requireLink(host, name);
-  step(`failed to mark "${name}"`, () => markLink(host, hostEnd, end.owner));
-  return { hostEnd, link: requireLink(end.rtnl, end.owner.ifName) };
+  return { hostEnd: requireLink(host, name), link: requireLink(end.rtnl, end.owner.ifName) };
+}
+
+/** Marks the host's end as the attachment's: from then on STATUS takes it for a pod's. @throws CniError */
+export function markHostEnd(host: Netlink, hostEnd: Link, owner: Attachment): void {
+  step(`failed to mark "${hostEnd.name}"`, () => markLink(host, hostEnd, owner));
 }
 
 function addPair(

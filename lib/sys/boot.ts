@@ -1,4 +1,5 @@
 /** Which boot of the machine this is, and when it began. */
+import * as fs from 'node:fs';
 import { fileSystemMagic, join, listFolder, readTextIfAny, statIfAny } from './file.ts';
 
 /** A name of this boot that no other has; empty where /proc does not tell. @throws SysError */
@@ -26,6 +27,12 @@ export function bootTimeNs(): bigint | undefined {
   const began = BigInt(seconds) * 1_000_000_000n - MARGIN_NS;
   if (statIfAny(RUN) === undefined || fileSystemMagic(RUN) !== TMPFS_MAGIC) return began;
   return listFolder(RUN)
-    .map((name) => statIfAny(join(RUN, name))?.mtimeNs ?? began)
+    .map((name) => ownTimeNs(join(RUN, name)) ?? began)
     .reduce((least, time) => (time < least ? time : least), began);
+}
+
+/** When the entry itself was written, not what a link leads to. */
+function ownTimeNs(path: string): bigint | undefined {
+  const stat = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat?.mtimeNs;
 }

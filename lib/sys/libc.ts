@@ -12,6 +12,7 @@ const SIGNATURES = {
   setns: { arguments: ['i32', 'i32'], return: 'i32' },
   getrandom: { arguments: ['buffer', 'u64', 'u32'], return: 'i64' },
   flock: { arguments: ['i32', 'i32'], return: 'i32' },
+  ioctl: { arguments: ['i32', 'u64', 'buffer'], return: 'i32' },
 } as const;
 
 type Functions = ReturnType<typeof load>['functions'];

@@ -4,7 +4,7 @@ import type { Call } from '#lib/cni/plugin.ts';
 import { requireForwarding } from '#lib/ipam/forwarding.ts';
 import { describeEnds, limited, listPodEnds } from '#lib/ipam/pod-ends.ts';
 import { listAddresses } from '#lib/net/address.ts';
-import { getLink, isUp, type Link, listLinks } from '#lib/net/link.ts';
+import { getLink, isUp, type Link } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
 import { type BridgeConfig, configuredGateways } from './config.ts';
@@ -26,14 +26,15 @@ export function checkConnectivity(call: BridgeCall): void {
     );
   }
   checkPorts(bridge, pods, call);
-  if (bridge === undefined || listLinks(host, bridge).length === 0) return;
+  // Without a pod of this network nothing is cut off: the next ADD sees to the bridge.
+  if (bridge === undefined || pods.length === 0) return;
   if (!isUp(bridge)) {
     throw limited(
       `Bridge "${bridge.name}" is down: its pods are cut off`,
       `ip link set ${bridge.name} up; the next ADD does it too`,
     );
   }
-  if (config.isGateway) checkGateway(host, pods, call);
+  if (config.isGateway) checkGateway(host, call);
 }
 
 function checkPorts(
@@ -53,13 +54,12 @@ function checkPorts(
   );
 }
 
-function checkGateway(host: Netlink, pods: readonly Link[], { config, json }: BridgeCall): void {
+function checkGateway(host: Netlink, { config, json }: BridgeCall): void {
   const name = gatewayLinkName(config);
   const link = getLink(host, name);
   const present = link === undefined ? [] : listAddresses(host, link);
   const global = present.filter(({ isGlobal }) => isGlobal).map(({ prefix }) => prefix);
-  // Without a pod of this network nobody gave the bridge its addresses yet.
-  const expected = pods.length === 0 ? [] : configuredGateways(config, json);
+  const expected = configuredGateways(config, json);
   const missing = expected.find((set) => !set.some((one) => global.some((its) => its.equals(one))));
   if (missing !== undefined || global.length === 0) {
     const address =
@@ -69,5 +69,6 @@ function checkGateway(host: Netlink, pods: readonly Link[], { config, json }: Br
       `it has ${global.join(', ') || 'none'}. The next ADD gives it the address, or: ip addr add ${missing?.[0] ?? 'ADDRESS/BITS'} dev ${name}`,
     );
   }
-  requireForwarding(global.map(({ family }) => family));
+  const families = expected.flatMap((set) => set.map(({ family }) => family));
+  requireForwarding(families.length > 0 ? families : global.map(({ family }) => family));
 }

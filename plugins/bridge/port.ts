@@ -1,6 +1,11 @@
 /** The container's port of the bridge: its VLANs and options, and waiting until it forwards. */
 import { CniError, CODE, step } from '#lib/cni/error.ts';
-import { connectContainer, type ContainerEnd, type VethPair } from '#lib/ipam/container-veth.ts';
+import {
+  connectContainer,
+  type ContainerEnd,
+  markHostEnd,
+  type VethPair,
+} from '#lib/ipam/container-veth.ts';
 import {
   addPortVlans,
   deletePortVlans,
@@ -29,6 +34,7 @@ export function connectPort(
   const { mtuBytes } = config;
   const pair = connectContainer(host, end, { master: bridge, mtuBytes }, undo);
   const port = pair.hostEnd;
+  markHostEnd(host, port, end.owner);
   if (config.hairpin || config.isolated) {
     step(`failed to set options of "${port.name}"`, () => setPortOptions(host, port, config));
   }

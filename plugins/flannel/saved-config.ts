@@ -9,6 +9,7 @@ import { lastingEvidenceOf, provesGone } from '#lib/cni/evidence.ts';
 import { parseJsonIfAny } from '#lib/cni/json.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
 import { isRecord } from '#lib/cni/schema.ts';
+import { sha512 } from '#lib/sys/digest.ts';
 import { ensureFolder, linkFile, listFolder, join } from '#lib/sys/file.ts';
 import { discardAbandoned, replaceFile } from '#lib/sys/temporary-file.ts';
 import { deleteState, readStateIfRegular, stateFileId } from '#lib/sys/state-file.ts';
@@ -22,11 +23,18 @@ const SEPARATOR = ':';
 /** The key of our own in what is saved. */
 const EXTRA = 'cniSuite';
 
+/** The longest file name that every file system takes, in bytes. */
+const NAME_LIMIT = 255;
+
+/** Container IDs may be longer than names of files: the digest is as good. */
+const fileName = (name: string): string =>
+  Buffer.byteLength(name) > NAME_LIMIT ? sha512(name) : name;
+
 const ownPath = (dataDir: string, { containerID, ifName }: AttachmentKey): string =>
-  join(dataDir, `${containerID}${SEPARATOR}${ifName}`);
+  join(dataDir, fileName(`${containerID}${SEPARATOR}${ifName}`));
 
 const sharedPath = (dataDir: string, { containerID }: AttachmentKey): string =>
-  join(dataDir, containerID);
+  join(dataDir, fileName(containerID));
 
 /** Saves a configuration, whole or not at all; `undo` brings back what was saved before. @throws SysError */
 export function saveConfig(

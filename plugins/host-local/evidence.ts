@@ -20,7 +20,7 @@ export interface Evidence {
   readonly boot: string;
   /** Undefined where the namespace's path tells nothing. */
   readonly sandbox: Sandbox | undefined;
-  /** Whether the process that goes on to make the interface locks the index's file until it ends. */
+  /** Whether the process that goes on to make the interface locks the reservations until it ends. */
   readonly isGuarded: boolean;
 }
 
@@ -67,6 +67,8 @@ export type Life = 'live' | 'dead' | 'unknown';
 
 /** What the evidence proves today. @throws SysError */
 export function lifeOf({ boot, sandbox }: Evidence): Life {
+  // Where /proc does not tell, the boot is empty.
+  if (boot === '' || bootId() === '') return 'unknown';
   if (boot !== bootId()) return 'dead';
   if (sandbox === undefined) return 'unknown';
   return isGone(sandbox) ? 'dead' : 'live';

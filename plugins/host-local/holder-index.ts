@@ -12,7 +12,6 @@ import { sha512 } from '#lib/sys/digest.ts';
 import { deleteFile, setModified, statIfAny, join } from '#lib/sys/file.ts';
 import { ensureStateFolder, listStateFolder, readState, refuseLink } from '#lib/sys/state-file.ts';
 import { replaceFile } from '#lib/sys/temporary-file.ts';
-import { lockFileIfFree } from '#lib/sys/lock.ts';
 import { decodeEvidence, encodeEvidence, type Evidence, EvidenceEntry } from './evidence.ts';
 import type { Holder } from './reservation.ts';
 import type { Reserved } from './reservation-folder.ts';
@@ -96,7 +95,7 @@ export class HolderIndex {
     }
   }
 
-  /** Notes what a holder has; nothing removes it. What is so already is not written: its file may be locked. @throws SysError */
+  /** Notes what a holder has; nothing removes it. What is so already is not written. @throws SysError */
   set(holding: Holding): void {
     const path = this.#path(holding.holder);
     const text = encode(holding);
@@ -122,17 +121,6 @@ export class HolderIndex {
       if (!keep.has(path)) deleteFile(path);
     }
     for (const holding of holdings) this.set(holding);
-  }
-
-  /** Locks what is noted of a holder until this process ends. @throws SysError */
-  guard(holder: Holder): void {
-    lockFileIfFree(this.#path(holder));
-  }
-
-  /** Whether the process that guards a holder's note is still there. @throws SysError */
-  isGuarded(holder: Holder): boolean {
-    using lock = lockFileIfFree(this.#path(holder));
-    return lock === undefined;
   }
 
   /** When a file was last added or removed; undefined if there is no index. */

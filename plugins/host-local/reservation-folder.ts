@@ -5,7 +5,8 @@
 import type { Address } from '#lib/addr/address.ts';
 import { isSysError } from '#lib/sys/error.ts';
 import { deleteFile, join, listFolder, setModified, statIfAny, TEMPORARY } from '#lib/sys/file.ts';
-import { readStateIfRegular } from '#lib/sys/state-file.ts';
+import { lockFileIfFree } from '#lib/sys/lock.ts';
+import { readStateIfRegular, stateFileId } from '#lib/sys/state-file.ts';
 import { discardFile, replaceFile, TemporaryFile } from '#lib/sys/temporary-file.ts';
 import { addressOfFile, decodeHolder, encodeHolder, type Holder } from './reservation.ts';
 
@@ -16,8 +17,14 @@ export interface Reserved {
   readonly writtenNs: bigint;
 }
 
-/** What a file says. `torn`: it is empty or spoilt, and reserves nothing; undefined: it can't be read, nobody knows whose it is. */
-export type Content = Holder | 'torn' | undefined;
+/**
+ * What a file says. `torn`: it is empty or zeros, what a crash leaves, and reserves nothing; `foreign`: some text that we can't read;
+ * undefined: it is no file, or can't be read, nobody knows whose it is.
+ */
+export type Content = Holder | 'torn' | 'foreign' | undefined;
+
+/** The files that this process made, by device and inode: what it undoes is its own. */
+const madeHere = new Set<string>();
 
 /** The folder of a network. */
 export class ReservationFolder {
@@ -46,13 +53,14 @@ export class ReservationFolder {
 
   read(address: Address): Content {
     const text = readable(this.#file(address));
-    return text === undefined ? undefined : (decodeHolder(text) ?? 'torn');
+    if (text === undefined) return undefined;
+    return decodeHolder(text) ?? (/^[\0\s]*$/.test(text) ? 'torn' : 'foreign');
   }
 
   /** Who holds an address, as far as its file tells. */
   holderOf(address: Address): Holder | undefined {
     const content = this.read(address);
-    return content === 'torn' ? undefined : content;
+    return content === 'torn' || content === 'foreign' ? undefined : content;
   }
 
   /** When an address's file was written, in nanoseconds since 1970. @throws SysError */
@@ -73,7 +81,25 @@ export class ReservationFolder {
       this.#isTidy &&= statIfAny(temporary.path) === undefined;
     });
     announce({ address, writtenNs: statIfAny(temporary.path)?.mtimeNs ?? 0n });
-    return temporary.linkTo(path);
+    if (!temporary.linkTo(path)) return false;
+    madeHere.add(stateFileId(path) ?? '');
+    return true;
+  }
+
+  /** Whether this process made an address's file; true as well if it made none at all. @throws SysError */
+  isOwn(address: Address): boolean {
+    return madeHere.size === 0 || madeHere.has(stateFileId(this.#file(address)) ?? '');
+  }
+
+  /** Locks an address's file until this process ends. @throws SysError */
+  guard(address: Address): void {
+    lockFileIfFree(this.#file(address));
+  }
+
+  /** Whether the process that guards an address's file is still there. @throws SysError */
+  isGuarded(address: Address): boolean {
+    using lock = lockFileIfFree(this.#file(address));
+    return lock === undefined;
   }
 
   get isTidy(): boolean {

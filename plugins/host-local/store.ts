@@ -75,14 +75,21 @@ export class Store implements Disposable {
     if (this.#files.has(address)) return false;
     return this.#change(() => {
       using undo = new DisposableStack();
-      const isOurs = this.#files.add(address, holder, (reserved) => {
+      const isAdded = this.#files.add(address, holder, (reserved) => {
         const before = this.#reservedOf(holder);
-        undo.defer(() => this.#note({ holder, reserved: before, evidence }));
+        const known = this.#noted(holder)?.evidence;
+        undo.defer(() => this.#note({ holder, reserved: before, evidence: known }));
+        // What the reference plugin reserved for the same holder is not known by what is known of ours.
+        const isOurs = before.length === 0 || this.#evidenceOf(holder, before) !== undefined;
         // Before the file is there: whenever this call dies, there is evidence of what it made.
-        this.#note({ holder, reserved: [...before, reserved], evidence });
+        this.#note({
+          holder,
+          reserved: [...before, reserved],
+          evidence: isOurs ? evidence : undefined,
+        });
       });
-      if (isOurs) undo.move();
-      return isOurs;
+      if (isAdded) undo.move();
+      return isAdded;
     });
   }
 
@@ -91,6 +98,7 @@ export class Store implements Disposable {
     const content = this.#files.read(address);
     if (content === 'torn' || content === undefined) return content ?? 'unknown';
     const writtenNs = this.#files.writtenNs(address);
+    if (content === 'foreign') return lifeByAge(writtenNs);
     const evidence = this.#evidenceOf(content, [{ address, writtenNs }]);
     return evidence === undefined ? lifeByAge(writtenNs) : lifeOf(evidence);
   }
@@ -125,9 +133,12 @@ export class Store implements Disposable {
     });
   }
 
-  /** Frees what a holder has; if it has nothing, what very old releases reserved for the container. @throws SysError */
+  /**
+   * Frees what a holder has; if it has nothing, what very old releases reserved for the container. A process that undoes its ADD
+   * frees what it reserved itself, not what a later ADD has by now. @throws SysError
+   */
   release(holder: Holder): void {
-    const own = this.addressesOf(holder);
+    const own = this.addressesOf(holder).filter((address) => this.#files.isOwn(address));
     const container: Holder = { ...holder, ifName: '' };
     if (own.length > 0) this.free(holder, own);
     else this.free(container, this.addressesOf(container));
@@ -137,21 +148,22 @@ export class Store implements Disposable {
   releaseAll(isUnwanted: (holder: Holder, address: Address) => boolean): void {
     const doomed = this.reserved().filter((address) => {
       const content = this.#files.read(address);
-      return content !== undefined && (content === 'torn' || isUnwanted(content, address));
+      if (content === undefined || content === 'foreign') return false;
+      return content === 'torn' || isUnwanted(content, address);
     });
     const release = (address: Address) => (): void =>
       this.#change(() => this.#files.delete(address));
     cleanUp(...doomed.map(release), () => this.#scan());
   }
 
-  /** Locks what is noted of a holder until this process ends: as long as that lives, the ADD may yet be finished. */
+  /** Locks what a holder has until this process ends: as long as that lives, the ADD may yet be finished. @throws SysError */
   guard(holder: Holder): void {
-    this.#tryIndex(() => this.#index.guard(holder));
+    for (const address of this.addressesOf(holder)) this.#files.guard(address);
   }
 
-  /** Whether the process that guards a holder's note is still there. @throws SysError */
+  /** Whether the process that guards what a holder has is still there. @throws SysError */
   isGuarded(holder: Holder): boolean {
-    return this.#index.isGuarded(holder);
+    return this.addressesOf(holder).some((address) => this.#files.isGuarded(address));
   }
 
   /** The address that was given out last of a range set, if that is known. */

@@ -1,5 +1,5 @@
 /** Port mappings by iptables, in the reference plugin's chains, so that its DEL removes ours and ours removes its. */
-import type { Family } from '#lib/addr/address.ts';
+import type { Address, Family } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp, CniError, CODE } from '#lib/cni/error.ts';
@@ -70,6 +70,30 @@ export function clearPorts(
     if (own.length === 0 || !hasContainers(nftables, family)) continue;
     for (const chain of deadHolders(readTable(family, 'nat'), owner, own)) {
       deleteChain(nftables, family, { table: 'nat', chain, entry: DNAT });
+    }
+  }
+}
+
+/** Deletes chains of the network's other containers that lead to addresses which have a new owner. @throws CniError, NetlinkError */
+export function releaseReused(
+  nftables: Nftables | undefined,
+  owner: Attachment,
+  addresses: readonly Address[],
+): void {
+  for (const address of addresses) {
+    const { family } = address;
+    if (!hasContainers(nftables, family)) continue;
+    const present = readTable(family, 'nat');
+    const target = family === 4 ? `${address}:` : `[${address}]:`;
+    const leading = present.flatMap((line) => {
+      const [, chain, to = ''] = /^-A (CNI-DN-\S+) .*--to-destination (\S+)$/.exec(line) ?? [];
+      return chain !== undefined && to.startsWith(target) ? [chain] : [];
+    });
+    for (const chain of new Set(leading)) {
+      const holder = holderOf(present, chain);
+      const isFormer =
+        holder?.network === owner.network && holder.containerID !== owner.containerID;
+      if (isFormer) deleteChain(nftables, family, { table: 'nat', chain, entry: DNAT });
     }
   }
 }

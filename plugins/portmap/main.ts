@@ -4,6 +4,7 @@ import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp, CniError, CODE, step } from '#lib/cni/error.ts';
 import { type AttachmentCall, definePlugin } from '#lib/cni/plugin.ts';
 import { ownAddresses, requirePrevResult } from '#lib/cni/prev-result.ts';
+import type { Result } from '#lib/cni/result.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { getLink } from '#lib/net/link.ts';
 import { findPath } from '#lib/net/route.ts';
@@ -36,6 +37,7 @@ export const portmap = definePlugin({
     const config = portmapConfig(call);
     const prevResult = requirePrevResult(call);
     const wanted = forwards(config.portMappings, prevResult, attachment);
+    releaseReused(attachment, prevResult);
     if (wanted.length === 0) return prevResult;
     using undo = new DisposableStack();
     undo.defer(() => unmap(call));
@@ -90,6 +92,14 @@ function map(attachment: Attachment, wanted: readonly Forward[], config: Portmap
     iptables.clearPorts(nftables, attachment, wanted);
     maps.addMappings(requireNftables(nftables, 'backend'), attachment, wanted, config);
   }
+}
+
+/** A pod's addresses may have been a dead pod's, whose DEL never came: its host ports would lead to the new one. */
+function releaseReused(attachment: Attachment, prevResult: Result): void {
+  const addresses = ownAddresses(prevResult, attachment).map(({ address }) => address.address);
+  using nftables = openNftablesIfAny();
+  if (nftables !== undefined) maps.releaseReused(nftables, attachment, addresses);
+  iptables.releaseReused(nftables, attachment, addresses);
 }
 
 /** Ends the mappings of an attachment, whichever backend of ours or of the reference plugin made them. */

@@ -8,6 +8,7 @@ import {
   entryEvidence,
   indexKey,
   type IndexKey,
+  indexKeyOf,
   releaseStale,
 } from '#lib/netfilter/attachment-index.ts';
 import {
@@ -18,10 +19,18 @@ import {
 import { commentPrefix } from '#lib/netfilter/owner.ts';
 import { addConditions } from './conditions.ts';
 import type { PortmapConfig } from './config.ts';
-import { addElements, type Entry, entryOf, heldBy, standingAt } from './element.ts';
+import { addElements, decodeTarget, type Entry, entryOf, heldBy, standingAt } from './element.ts';
 import { FAMILIES, type Forward } from './forward.ts';
 import { clearHolders, goneHolders, isOfContainer } from './holder.ts';
-import { deleteEmpty, type Policy, structure, TABLES, workingChains } from './tables.ts';
+import {
+  deleteEmpty,
+  MAPS,
+  type Policy,
+  type PortMaps,
+  structure,
+  TABLES,
+  workingChains,
+} from './tables.ts';
 
 /** Adds mappings, in one transaction. @throws CniError if a live container holds one of the ports; NetlinkError */
 export function addMappings(
@@ -82,6 +91,38 @@ export function clearPorts(
   for (const holder of [indexKey(owner), ...goneHolders(nftables, owner, entries)]) {
     deleteHolder(nftables, holder, false);
   }
+}
+
+/**
+ * Deletes what leads to addresses that have a new owner: their network gave them out again. Whoever had them before is gone.
+ * @throws NetlinkError
+ */
+export function releaseReused(
+  nftables: Nftables,
+  owner: Attachment,
+  addresses: readonly Address[],
+): void {
+  const own = indexKey(owner);
+  const isFormer = (key: IndexKey | undefined): key is IndexKey =>
+    key?.network === own.network && key.attachment !== own.attachment;
+  const holders = addresses.flatMap((address) =>
+    Object.values(MAPS).flatMap((maps) => holdersOf(nftables, maps, address)),
+  );
+  for (const holder of holders.filter(isFormer)) deleteHolder(nftables, holder, false);
+}
+
+/** Whose the elements are that lead to an address. */
+function holdersOf(
+  nftables: Nftables,
+  { targets, verdicts }: PortMaps,
+  address: Address,
+): (IndexKey | undefined)[] {
+  const { family } = address;
+  return nftables
+    .listElements(TABLES[family], targets)
+    .filter((element) => decodeTarget(element, family)?.address.equals(address) === true)
+    .map(({ key }) => nftables.getElement(TABLES[family], verdicts, key))
+    .map((element) => indexKeyOf(element?.comment ?? ''));
 }
 
 /**

@@ -8,6 +8,7 @@ import {
   connectContainer,
   deleteStrayVeth,
   describeLink,
+  markHostEnd,
   refuseExisting,
 } from '#lib/ipam/container-veth.ts';
 import { enableForwarding } from '#lib/ipam/forwarding.ts';
@@ -56,6 +57,7 @@ export const ptp = definePlugin({
     const end = { netns, rtnl, owner: attachment };
     const { hostEnd, link } = connectContainer(host, end, { mtuBytes: config.mtuBytes }, undo);
     configureHostEnd(host, hostEnd, ips);
+    markHostEnd(host, hostEnd, attachment);
     configureContainer({ netns, rtnl, link }, ips, answer.routes);
     if (config.masquerade !== undefined) masquerade(attachment, addresses, config.masquerade, undo);
     awaitOperation(host, hostEnd);

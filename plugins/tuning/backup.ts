@@ -14,6 +14,7 @@ import {
 } from '#lib/cni/sandbox.ts';
 import { parseWith } from '#lib/cni/schema.ts';
 import type { Link } from '#lib/net/link.ts';
+import { sha512 } from '#lib/sys/digest.ts';
 import { isSysError } from '#lib/sys/error.ts';
 import { dirname, ensureFolder, join, listFolder } from '#lib/sys/file.ts';
 import { discardAbandoned, replaceFile } from '#lib/sys/temporary-file.ts';
@@ -33,8 +34,14 @@ export interface Backup {
 
 const ENDING = '.json';
 
-const fileName = ({ containerID, ifName }: AttachmentKey): string =>
-  `${containerID}_${ifName}${ENDING}`;
+/** What Linux allows with the ending. */
+const NAME_LIMIT = 250;
+
+/** The reference plugin's name; container IDs may be longer than names of files: then a digest. */
+function fileName({ containerID, ifName }: AttachmentKey): string {
+  const name = `${containerID}_${ifName}`;
+  return `${Buffer.byteLength(name) > NAME_LIMIT ? sha512(name) : name}${ENDING}`;
+}
 
 /** The path of an interface's backup. */
 export const backupPath = (folder: string, key: AttachmentKey): string =>

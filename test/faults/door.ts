@@ -67,9 +67,11 @@ function run<T>(call: DoorCall, syscall: string, body: () => T): T {
     const error = new Error(`${effect}: injected, ${syscall}`);
     throw Object.assign(error, { code: effect, errno: -errno(effect), syscall });
   }
-  const result = body();
-  if (effect === 'SIGKILL') die();
-  return result;
+  try {
+    return body();
+  } finally {
+    if (effect === 'SIGKILL') die();
+  }
 }
 
 function wrap(name: string, describe: (...args: unknown[]) => DoorCall | undefined): void {

@@ -107,7 +107,7 @@ class Stages implements AsyncDisposable {
   async on(body: (stage: Stage) => Promise<string[]>): Promise<string[]> {
     if (this.#stage === undefined) await this.rehearse();
     const stage = this.#stage as Stage;
-    const found = await body(stage);
+    const found = await body(stage).catch((error: unknown) => [String(error)]);
     if (found.length === 0) await stage.reset();
     else {
       await stage[Symbol.asyncDispose]();

@@ -39,6 +39,7 @@ const plain = (line: string): string =>
   line
     .replace(/^\d+: /, '')
     .replace(/@if\d+/, '@peer')
+    .replace(/counter packets \d+ bytes \d+/, 'counter')
     // A bridge's follows from its ports.
     .replace(/^((br0|cni0): .*) mtu \d+/, '$1')
     // Carrier comes and goes a moment after what caused it.
@@ -49,14 +50,14 @@ const plain = (line: string): string =>
     .replace(/\s+/g, ' ')
     .trim();
 
-/** Reads the state; files are those of the folders, by name and size, and by content if they are short. */
+/** Reads the state; files are those of the folders, by name, mode and size. */
 export async function takeSnapshot(
   node: TestNode,
   pod: string,
   folders: readonly string[],
 ): Promise<Snapshot> {
   const files = folders
-    .map((folder) => `find ${folder} \\( -type f -o -type l \\) -printf '%p %s\\n'`)
+    .map((folder) => `find ${folder} \\( -type f -o -type l \\) -printf '%p %m %s\\n'`)
     .join('; ');
   const [host, container] = await Promise.all([
     node.run('sh', ['-c', script('host', { ...HOST, file: files })]),

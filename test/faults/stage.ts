@@ -1,5 +1,5 @@
 /** Where a plugin meets its faults: a node with one pod, made ready again before each of them. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { bridgeConfig, ipam, SUBNET_ENV } from '#test/configs.ts';
 import { type Answer, TestNode } from '#test/node.ts';
@@ -138,9 +138,18 @@ export class Stage implements AsyncDisposable {
       .filter((path) => !isWhole(path));
   }
 
-  /** A call with a fault. */
-  fail(command: Command, fault: Fault): Promise<Answer> {
-    return this.#behindDoor(command, { [FAULT_VARIABLE]: JSON.stringify(fault) });
+  /** A call with a fault. @throws Error if it did not come to that */
+  async fail(command: Command, fault: Fault): Promise<Answer> {
+    const trace = this.#node.path('trace.json');
+    rmSync(trace, { force: true });
+    const env = { [FAULT_VARIABLE]: JSON.stringify(fault), [TRACE_VARIABLE]: trace };
+    const answer = await this.#behindDoor(command, env);
+    const isKilled = !existsSync(trace);
+    if (isKilled !== (fault.effect === 'SIGKILL')) throw new Error(`${command} was not as planned`);
+    if (!isKilled && (JSON.parse(readFileSync(trace, 'utf8')) as DoorCall[]).length <= fault.at) {
+      throw new Error(`${command} never came to call ${fault.at}`);
+    }
+    return answer;
   }
 
   #behindDoor(command: Command, env: Readonly<Record<string, string>>): Promise<Answer> {

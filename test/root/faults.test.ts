@@ -47,7 +47,7 @@ echo 1 > /proc/sys/net/ipv4/ip_forward`;
     /^host nftables table ip left \{ accept/,
     /^host legacy \*nat :LEFT/,
     /^host sysctl ipv4\/ip_forward:1/,
-    /^host file .*\/left 0$/,
+    /^host file .*\/left 644 0$/,
     /^host file .*\/left-link /,
     /^pod address lo inet 192\.0\.2\.9/,
   ]) {

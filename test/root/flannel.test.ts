@@ -223,3 +223,19 @@ for (const cniVersion of ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', 
     t.deepEqual(node.files('networks'), []);
   });
 }
+
+test('container IDs longer than a name of a file are added and deleted', async (t) => {
+  await using node = await TestNode.create();
+  node.writeFile('subnet.env', SUBNET_ENV);
+  const netns = await node.addPod('a');
+  const call = {
+    plugin: 'flannel',
+    config: flannelConfig(node, '1.0.0'),
+    netns,
+    containerID: 'c'.repeat(300),
+  };
+  const { json } = await node.succeed(t, 'ADD', call);
+  await node.succeed(t, 'CHECK', { ...call, config: { ...call.config, prevResult: json } });
+  await node.succeed(t, 'DEL', call);
+  t.deepEqual([...node.files('flannel'), ...node.files('networks')], []);
+});

@@ -73,6 +73,21 @@ test('what a pod that is gone left under the other backend does not get in the w
   t.notRegex(await node.rules(), /CNI-DN/);
 });
 
+for (const backend of ['nftables', 'iptables'] as const) {
+  test(`${backend}: the host port of a dead pod does not lead to the pod that has its address now`, async (t) => {
+    await using node = await TestNode.create();
+    const a = await addPod(t, node, 'a', { backend });
+    await node.succeed(t, 'ADD', a.call);
+    await node.deletePod('a');
+    t.regex(await node.rules(), /8080/);
+    // Whatever freed its reservation: b has no host ports, and the address of a.
+    const b = await addPod(t, node, 'b', { backend }, []);
+    const config = { ...b.config, prevResult: a.config['prevResult'] };
+    await node.succeed(t, 'ADD', { ...b.call, config });
+    t.notRegex(await node.rules(), /8080/);
+  });
+}
+
 test('2,000 mappings of a pod are added, checked and deleted', async (t) => {
   await using node = await TestNode.create();
   const mappings = Array.from({ length: 2000 }, (_, index) => ({

@@ -92,7 +92,10 @@ test('the backup holds the values that are changed and no others, in a folder fo
   };
   t.deepEqual(former as unknown, { mtu: 1500, txQLen: 1000 });
   t.is(cniSuite.network, 'net1');
-  t.regex(cniSuite.sandbox, new RegExp(`^netns \\d+:\\d+:\\d+ seen from \\d+:\\d+ ${a.netns}$`));
+  t.regex(
+    cniSuite.sandbox,
+    new RegExp(`^netns \\d+:\\d+:\\d+ seen in [\\d:]+/\\d+:\\d+ ${a.netns}$`),
+  );
   const modes = await node.run('stat', ['-c', '%a', node.path('tuning'), backup(node)]);
   t.is(modes, '700\n600');
 });

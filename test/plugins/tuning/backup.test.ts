@@ -30,7 +30,7 @@ test("ours begins with the reference plugin's bytes, and is read as it was writt
   const backup = {
     former: FORMER,
     network: 'net1',
-    sandbox: { path: '/run/netns/a', id: '4:4026532000', mounts: '4:4026531841' },
+    sandbox: { path: '/run/netns/a', id: '4:4026532000', view: '4:4026531841/254:2' },
   };
   const text = encodeBackup(backup);
   t.is(
@@ -38,7 +38,7 @@ test("ours begins with the reference plugin's bytes, and is read as it was writt
     `${THEIRS.slice(0, -2)},
  "cniSuite": {
   "network": "net1",
-  "sandbox": "netns 4:4026532000 seen from 4:4026531841 /run/netns/a"
+  "sandbox": "netns 4:4026532000 seen in 4:4026531841/254:2 /run/netns/a"
  }
 }`,
   );

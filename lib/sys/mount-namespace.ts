@@ -1,0 +1,43 @@
+/** The mount namespace of this process. */
+import { isSysError } from './error.ts';
+import { openFile, statIfAny } from './file.ts';
+import { sysCall } from './libc.ts';
+
+const OWN = '/proc/self/ns/mnt';
+const FIRST = '/proc/1/ns/mnt';
+
+/** linux/nsfs.h */
+const NS_GET_MNTNS_ID = 0x8008b705n;
+
+/**
+ * Names the mount namespace, and no other one until the next boot: its inode alone is given out again. Before Linux 6.11 only that of
+ * process 1 can be named, which is there all the time; undefined for others. @throws SysError
+ */
+export function mountNamespaceId(): string | undefined {
+  const unique = uniqueId();
+  if (unique !== undefined) return unique.toString();
+  const own = statIfAny(OWN)?.id;
+  return own !== undefined && own === firstId() ? own : undefined;
+}
+
+function uniqueId(): bigint | undefined {
+  try {
+    using file = openFile(OWN);
+    const id = Buffer.alloc(8);
+    sysCall('ioctl', (c) => c.ioctl(file.fd, NS_GET_MNTNS_ID, id));
+    return id.readBigUInt64LE(0);
+  } catch (error) {
+    if (isSysError(error)) return undefined;
+    throw error;
+  }
+}
+
+/** That of process 1, where we may look. */
+function firstId(): string | undefined {
+  try {
+    return statIfAny(FIRST)?.id;
+  } catch (error) {
+    if (isSysError(error)) return undefined;
+    throw error;
+  }
+}
