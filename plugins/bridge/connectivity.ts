@@ -2,7 +2,7 @@
 import { CniError, CODE } from '#lib/cni/error.ts';
 import type { Call } from '#lib/cni/plugin.ts';
 import { requireForwarding } from '#lib/ipam/forwarding.ts';
-import { describeEnds, limited, listPodEnds } from '#lib/ipam/pod-ends.ts';
+import { describeEnds, limited, listPodEnds, stillThere } from '#lib/ipam/pod-ends.ts';
 import { listAddresses } from '#lib/net/address.ts';
 import { getLink, isUp, type Link } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
@@ -25,7 +25,7 @@ export function checkConnectivity(call: BridgeCall): void {
       `it is of kind "${bridge.kind ?? 'hardware'}": name another "bridge", or delete it`,
     );
   }
-  checkPorts(bridge, pods, call);
+  checkPorts(host, bridge, pods, call);
   // Without a pod of this network nothing is cut off: the next ADD sees to the bridge.
   if (bridge === undefined || pods.length === 0) return;
   if (!isUp(bridge)) {
@@ -38,11 +38,13 @@ export function checkConnectivity(call: BridgeCall): void {
 }
 
 function checkPorts(
+  host: Netlink,
   bridge: Link | undefined,
   pods: readonly Link[],
   { config, network }: BridgeCall,
 ): void {
-  const strays = pods.filter(({ master }) => bridge === undefined || master !== bridge.index);
+  const isStray = ({ master }: Link): boolean => bridge === undefined || master !== bridge.index;
+  const strays = stillThere(host, pods.filter(isStray));
   if (strays.length === 0) return;
   const what =
     bridge === undefined

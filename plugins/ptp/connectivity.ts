@@ -1,7 +1,7 @@
 /** STATUS: whether the pods that run are connected. The first thing that cuts one off is named. */
 import type { Call } from '#lib/cni/plugin.ts';
 import { requireForwarding } from '#lib/ipam/forwarding.ts';
-import { describeEnds, limited, listPodEnds } from '#lib/ipam/pod-ends.ts';
+import { describeEnds, limited, listPodEnds, stillThere } from '#lib/ipam/pod-ends.ts';
 import { listAddresses } from '#lib/net/address.ts';
 import { isUp } from '#lib/net/link.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
@@ -11,7 +11,8 @@ import type { PtpConfig } from './config.ts';
 export function checkConnectivity({ network }: Call<PtpConfig>): void {
   using host = openRtnl();
   const ends = listPodEnds(host, network);
-  const refuse = (lacking: typeof ends, what: string) => {
+  const refuse = (suspects: typeof ends, what: string) => {
+    const lacking = stillThere(host, suspects);
     if (lacking.length === 0) return;
     throw limited(
       `Pods of network "${network}" are cut off: ${describeEnds(lacking)} ${what}`,
