@@ -10,8 +10,8 @@ export interface Crowd {
   /** Reservations that the reference plugin made and gave back meanwhile. */
   readonly foreign: number;
   readonly collections: number;
-  /** Wall time of all ADDs, and of all DELs, two of each pod. */
-  readonly seconds: Readonly<Record<'ADD' | 'DEL', number>>;
+  /** Wall time of the first ADDs, of their DELs together with as many other ADDs, and of the last DELs. */
+  readonly seconds: readonly [adding: number, changing: number, deleting: number];
   readonly findings: readonly string[];
 }
 
@@ -20,40 +20,52 @@ interface Pod {
   readonly netns: string;
 }
 
-/** Adds so many pods at once on a fresh node, looks at them, deletes them at once. */
+/**
+ * Adds so many pods at once on a fresh node; deletes them and adds as many others, all at once; deletes these. Of each pod come two DELs
+ * at the same time, as kubelet may send them. Looks at those that are there after each.
+ */
 export async function crowd(pods: number): Promise<Crowd> {
   await using node = await TestNode.create();
-  const findings: string[] = [];
   node.writeFile(
     'subnet.env',
     'FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.8.1/22\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=false\n',
   );
   const config = flannelConfig(node, '1.1.0');
-  const all: Pod[] = [];
-  for (let index = 0; index < pods; index += 1) {
-    all.push({ containerID: `c${index}`, netns: await node.addPod(`p${index}`) });
-  }
+  const [first, second] = [await makePods(node, 'a', pods), await makePods(node, 'b', pods)];
+  const others = new Others(node, [...first, ...second]);
+  const findings: string[] = [];
   const call = async (command: string, pod: Pod): Promise<Answer> => {
     const answer = await node.call(command, { plugin: 'flannel', config, ...pod });
     if (answer.exitCode !== 0) findings.push(`${command} of ${pod.containerID}: ${answer.stdout}`);
     return answer;
   };
-  const others = new Others(node, all);
+  const add = (wave: readonly Pod[]) => Promise.all(wave.map((pod) => call('ADD', pod)));
+  const remove = (wave: readonly Pod[]) =>
+    Promise.all([...wave, ...wave].map((pod) => call('DEL', pod)));
+  const timed = async <T>(calls: Promise<T>): Promise<{ result: T; seconds: number }> => {
+    const start = performance.now();
+    const result = await others.during(calls);
+    return { result, seconds: (performance.now() - start) / 1000 };
+  };
 
-  let start = performance.now();
-  const adding = others.during(Promise.all(all.map((pod) => call('ADD', pod))));
-  const answers = await adding;
-  const added = (performance.now() - start) / 1000;
-  findings.push(...others.findings, ...(await lookAt(node, answers)));
-  if (findings.length === 0) findings.push(...(await reach(node, answers)));
-
-  start = performance.now();
-  // Two DELs of each pod at the same time, as kubelet may send them.
-  await others.during(Promise.all([...all, ...all].map((pod) => call('DEL', pod))));
-  const deleted = (performance.now() - start) / 1000;
+  const adding = await timed(add(first));
+  findings.push(...(await lookAt(node, adding.result)));
+  const changing = await timed(Promise.all([add(second), remove(first)]));
+  findings.push(...(await lookAt(node, changing.result[0])));
+  const deleting = await timed(remove(second));
   findings.push(...others.findings, ...(await leftOn(node)));
   const { foreign, collections } = others;
-  return { pods, foreign, collections, seconds: { ADD: added, DEL: deleted }, findings };
+  const seconds = [adding.seconds, changing.seconds, deleting.seconds] as const;
+  return { pods, foreign, collections, seconds, findings };
+}
+
+async function makePods(node: TestNode, letter: string, pods: number): Promise<Pod[]> {
+  const all: Pod[] = [];
+  for (let index = 0; index < pods; index += 1) {
+    const containerID = `${letter}${index}`;
+    all.push({ containerID, netns: await node.addPod(containerID) });
+  }
+  return all;
 }
 
 /** Who else is on the node: the reference plugin, and a runtime's garbage collection. */
@@ -62,7 +74,7 @@ class Others {
   readonly #pods: readonly Pod[];
   foreign = 0;
   collections = 0;
-  findings: string[] = [];
+  readonly findings: string[] = [];
 
   constructor(node: TestNode, pods: readonly Pod[]) {
     this.#node = node;
@@ -73,7 +85,6 @@ class Others {
   async during<T>(calls: Promise<T>): Promise<T> {
     let isOver = false;
     const over = calls.finally(() => (isOver = true));
-    this.findings = [];
     await Promise.all([this.#reserve(() => isOver), this.#collect(() => isOver), over]);
     return over;
   }
@@ -126,7 +137,7 @@ async function lookAt(node: TestNode, answers: readonly Answer[]): Promise<strin
   const gateways = bridge?.addr_info.map(({ local }) => local) ?? [];
   const ports = (await node.ip('link show master cni0')) as unknown[];
   const held = readdirSync(node.path('networks', 'cbr0')).filter((name) => name.startsWith('10.'));
-  return [
+  const findings = [
     ...(new Set(addresses).size === answers.length ? [] : ['addresses were given out twice']),
     ...(gateways.join() === '10.244.8.1' ? [] : [`the bridge has ${gateways.join()}`]),
     ...(answers.every(({ json }) => json?.ips?.[0]?.gateway === '10.244.8.1')
@@ -135,6 +146,7 @@ async function lookAt(node: TestNode, answers: readonly Answer[]): Promise<strin
     ...(ports.length === answers.length ? [] : [`${ports.length} ports`]),
     ...(held.length === answers.length ? [] : [`${held.length} reservations`]),
   ];
+  return findings.length > 0 ? findings : reach(node, answers);
 }
 
 const bare = (answer: Answer): string => addressOf(answer).split('/')[0] ?? '';

@@ -89,7 +89,11 @@ const describePowerLoss = ({ outages, changes, findings }: PowerLoss): string =>
   `Power loss: ${outages} states that an earlier boot may leave of a flannel ADD (${changes} changes of files, cut off after each). ` +
   `In the next boot an address was lost, or a DEL held up, ${findings.length} times.\n`;
 
-const describeCrowd = ({ pods, foreign, collections, seconds, findings }: Crowd): string =>
-  `Crowd: ${pods} ADDs at once took ${seconds.ADD.toFixed(1)} s, ${2 * pods} DELs at once ${seconds.DEL.toFixed(1)} s; meanwhile the ` +
-  `reference host-local reserved and freed ${foreign} addresses in the same folder, and GC ran ${collections} times. Address given twice, ` +
-  `pod out of reach, anything left: ${findings.length}.\n`;
+const describeCrowd = ({ pods, foreign, collections, seconds, findings }: Crowd): string => {
+  const [adding, changing, deleting] = seconds.map((value) => value.toFixed(1));
+  return (
+    `Crowd: ${pods} ADDs at once on a fresh node took ${adding} s; their DELs, two of each pod, at once with ${pods} other ADDs ${changing} s; ` +
+    `the ${2 * pods} DELs of those ${deleting} s. Meanwhile the reference host-local reserved and freed ${foreign} addresses in the same folder, and ` +
+    `GC ran ${collections} times. Address given twice or lost, pod out of reach, anything left: ${findings.length}.\n`
+  );
+};

@@ -14,6 +14,9 @@ import { TestNode } from '#test/node.ts';
 /** Every so manyth fault; the whole run takes them all. */
 const STRIDE = 47;
 
+/** Pods of each wave of the crowd. */
+const PODS = 60;
+
 const programs = mkdtempSync(join(tmpdir(), 'cni-test-faults-'));
 
 test.before(() => bundlePlugins(programs));
@@ -77,8 +80,8 @@ test('a power cut costs no address and holds up no DEL, whatever it leaves', asy
   t.true(outages > 1);
 });
 
-test('200 pods at once beside the reference plugin and GC: distinct addresses, all in reach; then all gone', async (t) => {
-  const { findings, foreign, collections } = await crowd(200);
+test('hundreds of ADDs and DELs at once beside the reference plugin and GC: distinct addresses, all in reach; then all gone', async (t) => {
+  const { findings, foreign, collections } = await crowd(PODS);
   t.deepEqual(findings, []);
   t.true(foreign > 0 && collections > 0);
 });
