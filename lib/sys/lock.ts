@@ -4,6 +4,7 @@ import { poll } from './clock.ts';
 import { isSysError } from './error.ts';
 import { FileDescriptor, readTextIfAny, statFd } from './file.ts';
 import { sysCall } from './libc.ts';
+import { hurry } from './priority.ts';
 import { openWithoutFollowing } from './state-file.ts';
 
 /** A lock that somebody held for longer than we wait. */
@@ -47,6 +48,7 @@ export function lockFile(path: string, mode: number, limitMs: number = LOCK_LIMI
     limitMs,
   });
   if (locked === undefined) throw new LockTimeout(path, limitMs, holderOf(file));
+  undo.use(hurry());
   return undo.move();
 }
 

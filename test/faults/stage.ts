@@ -17,8 +17,11 @@ const FOLDERS = ['networks', 'flannel', 'firewall', 'tuning'];
 const RESET = `
 for link in br0 cni0; do ip link del $link; done
 for name in ipv4/ip_forward ipv6/conf/all/forwarding; do echo 0 > /proc/sys/net/$name; done
-for file in /proc/sys/net/ipv4/conf/*/route_localnet; do echo 0 > $file; done
 true`;
+
+/** What portmap's ADD sets on the way to its pod, and leaves. */
+const RESET_LOCALNET =
+  'for file in /proc/sys/net/ipv4/conf/*/route_localnet; do echo 0 > $file; done';
 
 /** Every file below a folder that is state: locks are empty, temporary files nobody reads. */
 const filesOf = (folder: string): string[] =>
@@ -110,7 +113,7 @@ export class Stage implements AsyncDisposable {
       this.#subject.isChained === true
         ? `rm -rf ${this.#node.path('firewall')} ${this.#node.path('tuning')}`
         : `${RESET}; rm -rf ${this.#folders().join(' ')}`;
-    await this.#node.run('sh', ['-c', `(${own}) 2>/dev/null`]);
+    await this.#node.run('sh', ['-c', `(${own}; ${RESET_LOCALNET}) 2>/dev/null`]);
     await this.#node.run('sh', ['-c', RESET_POD], this.#netns);
   }
 
