@@ -2,7 +2,7 @@
 import { bootId } from '#lib/sys/boot.ts';
 import { describeSandbox, formatSandbox, isGone, parseSandbox } from './sandbox.ts';
 
-/** What is to be kept of the namespace at a path; empty if it will be no evidence or takes more than `limitBytes`. @throws SysError */
+/** What is to be kept of the namespace at a path; empty if it will be no evidence or takes more than `limitBytes` */
 export function evidenceOf(netns: string | undefined, limitBytes = Infinity): string {
   const sandbox = describeSandbox(netns);
   const text = sandbox === undefined ? '' : formatSandbox(sandbox);

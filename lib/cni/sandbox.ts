@@ -23,12 +23,16 @@ function ownView(): string | undefined {
   return mounts === undefined || root === undefined ? undefined : `${mounts}/${root}`;
 }
 
-/** What can be told later of the namespace at a path; undefined if its path will be no evidence. @throws SysError */
+/** What can be told later of the namespace at a path; undefined if its path will be no evidence: no ADD fails for the lack of it. */
 export function describeSandbox(path: string | undefined): Sandbox | undefined {
   if (path === undefined || BORROWED.test(path)) return undefined;
-  const id = idAt(path);
-  const view = ownView();
-  return id === undefined || view === undefined ? undefined : { path, id, view };
+  try {
+    const [id, view] = [idAt(path), ownView()];
+    return id === undefined || view === undefined ? undefined : { path, id, view };
+  } catch (error) {
+    if (isSysError(error)) return undefined;
+    throw error;
+  }
 }
 
 /** Whether a namespace is provably gone: nothing is at its path any more, or another one. What can't be looked at proves nothing. */

@@ -13,7 +13,6 @@ import {
 } from '#lib/cni/sandbox.ts';
 import { object } from '#lib/cni/schema.ts';
 import { bootId, bootTimeNs } from '#lib/sys/boot.ts';
-import { isSysError } from '#lib/sys/error.ts';
 
 /** What is known of a container that holds addresses. */
 export interface Evidence {
@@ -33,17 +32,7 @@ export const EvidenceEntry = object({
 
 /** What can be told of the container that an ADD is for. @throws SysError */
 export function gatherEvidence({ netns }: Attachment, isGuarded: boolean): Evidence {
-  return { boot: bootId(), sandbox: sandboxIfTold(netns), isGuarded };
-}
-
-/** An ADD goes without evidence rather than fail for it. */
-function sandboxIfTold(netns: string | undefined): Sandbox | undefined {
-  try {
-    return describeSandbox(netns);
-  } catch (error) {
-    if (isSysError(error)) return undefined;
-    throw error;
-  }
+  return { boot: bootId(), sandbox: describeSandbox(netns), isGuarded };
 }
 
 export const encodeEvidence = (evidence: Evidence): z.infer<typeof EvidenceEntry> => ({
