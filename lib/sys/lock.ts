@@ -54,14 +54,21 @@ export function lockFile(path: string, mode: number, limitMs: number = LOCK_LIMI
 
 /** The process that /proc/locks names as the holder of a file's lock, by number and name; empty where it can't be told. */
 function holderOf(file: FileDescriptor): string {
-  // As the kernel tells it: device in hexadecimal, inode in decimal.
-  const [, inode = ''] = statFd(file).id.split(':');
+  const [device = '', inode = ''] = statFd(file).id.split(':');
   const lines = readTextIfAny('/proc/locks')?.split('\n') ?? [];
-  const line = lines.find((text) => text.includes('FLOCK') && text.includes(`:${inode} `));
+  const place = `${deviceName(BigInt(device))}:${inode} `;
+  const line = lines.find((text) => text.includes('FLOCK') && text.includes(` ${place}`));
   const [, pid] = /(\d+) [0-9a-f]+:[0-9a-f]+:\d+ /.exec(line ?? '') ?? [];
   if (pid === undefined) return '';
   const name = readTextIfAny(`/proc/${pid}/comm`)?.trim();
   return name === undefined ? `process ${pid}` : `process ${pid} (${name})`;
+}
+
+/** A device as /proc/locks has it: major and minor number, two hexadecimal digits at least (linux/kdev_t.h). */
+function deviceName(device: bigint): string {
+  const major = (device >> 8n) & 0xfffn;
+  const minor = (device & 0xffn) | ((device >> 12n) & 0xfff00n);
+  return [major, minor].map((number) => number.toString(16).padStart(2, '0')).join(':');
 }
 
 /**
