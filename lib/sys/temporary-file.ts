@@ -3,7 +3,7 @@
  * it lives, so that what others see of a dead one's can be told and removed.
  */
 import * as fs from 'node:fs';
-import { sys, SysError } from './error.ts';
+import { isSysError, sys, SysError } from './error.ts';
 import {
   deleteFile,
   FileDescriptor,
@@ -13,7 +13,6 @@ import {
   temporaryName,
   TEMPORARY,
 } from './file.ts';
-import { isSysError } from './error.ts';
 import { lockFileIfFree, tryLock } from './lock.ts';
 
 /** How often a name is tried: somebody may remove the file in the moment before it is locked. */

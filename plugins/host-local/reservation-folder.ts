@@ -23,7 +23,7 @@ export interface Reserved {
  */
 export type Content = Holder | 'torn' | 'foreign' | undefined;
 
-/** The files that this process made, by device and inode: what it undoes is its own. */
+/** The files that this process made, by device and inode: what it undoes is its own. Guarded, they stay open: no inode comes back. */
 const madeHere = new Set<string>();
 
 /** The folder of a network. */

@@ -19,6 +19,7 @@ test('what an ADD undoes is its own: not what a later ADD of the same container 
   // A DEL came, then another ADD.
   rmSync(join(folder, 'net1', String(mine)));
   for (const address of [mine, its]) {
+    // It takes the inode that was given back: a guarded reservation keeps its own.
     writeFileSync(join(folder, 'net1', `new-${address}`), 'x');
     writeFileSync(join(folder, 'net1', String(address)), 'cid1\r\neth0');
   }
