@@ -1,5 +1,5 @@
 /**
- * Builds dist/bin: two bundles, ours and execa's, and one executable, hard-linked under the name of each program.
+ * Builds dist/bin: bundles of programs and libraries, and one executable with all of them, hard-linked under the name of each program.
  * Needs no network; strip (binutils) makes it smaller if it is there.
  */
 import {
@@ -28,29 +28,58 @@ const WORK = mkdtempSync(join(ROOT, 'dist', 'work-'));
 const BIN = join(ROOT, 'dist', 'bin');
 const NAMES = [...PLUGIN_NAMES, ...COMMAND_NAMES, 'cni-suite'];
 
-/** The library that most calls do not need, and whose evaluation takes longer than all of ours: a bundle of its own. */
-const LIBRARY = 'execa';
+/** Libraries that most calls do not need, and whose evaluation takes longer than all of ours: bundles of their own. */
+const LIBRARIES = ['execa', 'ip-address'];
 
-/** The table of programs, of which a call needs one or a few. */
+/** Plugins that run each other in one process share a bundle; each of the others has one of its own. A call reads no other. */
+const FAMILIES: Readonly<Record<string, readonly string[]>> = {
+  attaching: ['flannel', 'bridge', 'ptp', 'host-local', 'static'],
+};
+
+/** Everything: what is called by any other name than a plugin's. */
+const WHOLE = 'cni-suite';
+
+/** The table of programs, and the entry: each names programs of which a call needs one or a few. */
 const PROGRAMS = join(ROOT, 'cmd', 'cni-suite', 'programs.ts');
+const ENTRY = join(ROOT, 'cmd', 'cni-suite', 'main.ts');
 
-/** Replaces imports of the library, and of a program by the table, by getters that load it when one of its exports is touched. */
-const lazyModules: Plugin = {
+/**
+ * Replaces imports of the libraries, and of programs by the table and the entry, by getters that load them when one of their exports is
+ * touched. Of the programs only those that `isWanted` get into the bundle.
+ */
+const lazyModules = (isWanted: (path: string) => boolean): Plugin => ({
   name: 'lazy-modules',
   setup(bundler) {
-    bundler.onResolve({ filter: new RegExp(`^${LIBRARY}$`) }, ({ path, kind }) =>
+    bundler.onResolve({ filter: new RegExp(`^(${LIBRARIES.join('|')})$`) }, ({ path, kind }) =>
       kind === 'require-call' ? { path, external: true } : { path, namespace: 'lazy' },
     );
-    bundler.onResolve({ filter: /^#(plugins|cmd)\/.*\/main\.ts$/ }, ({ path, importer }) =>
-      importer === PROGRAMS ? { path, namespace: 'lazy' } : undefined,
-    );
+    const programs = /^#(plugins|cmd)\/.*\/main\.ts$|^\.\/suite\.ts$/;
+    bundler.onResolve({ filter: programs }, ({ path, importer }) => {
+      if (importer !== PROGRAMS && importer !== ENTRY) return undefined;
+      const namespace = isWanted(path) ? 'lazy' : 'absent';
+      return { path: path.replace('./', '#cmd/cni-suite/'), namespace };
+    });
     bundler.onLoad({ filter: /.*/, namespace: 'lazy' }, async ({ path }) => {
-      const names = Object.keys((await import(path)) as object);
-      const getters = names.map((name) => `get ${name}() { return require('${path}').${name}; }`);
+      const names = Object.keys((await import(path)) as object).map((name) => `'${name}'`);
+      const getters = names.map((name) => `get ${name}() { return require('${path}')[${name}]; }`);
       return { contents: `module.exports = { ${getters.join(', ')} };`, resolveDir: ROOT };
     });
+    bundler.onLoad({ filter: /.*/, namespace: 'absent' }, () => ({
+      contents: 'module.exports = {};',
+    }));
   },
-};
+});
+
+/**
+ * V8 begins by looking for three primes that its hash function is keyed with, at random, which takes an eighth of the start. From this
+ * seed it finds them almost at once. The key, and with it Math.random(), is then the same in every call: nothing may rely on either to be
+ * hard to guess. What a call hashes comes from the node's administrator and the runtime, and it is over in milliseconds: there is nobody
+ * to flood its tables.
+ */
+const SEED = 19_555;
+
+/** Files of a bundle by the loader's names for them. */
+type Assets = Readonly<Record<string, string>>;
 
 /** What scripts/loader.cjs calls a bundle with. */
 const WRAPPER = { before: '(function (require, module) {', after: '\n})' };
@@ -69,25 +98,32 @@ const BUNDLE_OPTIONS: BuildOptions = {
   footer: { js: WRAPPER.after },
 };
 
+const familyOf = (plugin: string): string =>
+  Object.keys(FAMILIES).find((family) => FAMILIES[family]?.includes(plugin)) ?? plugin;
+
 mkdirSync(BIN, { recursive: true });
-const assets = {
-  ...(await bundle('cni-suite', {
-    entryPoints: ['cmd/cni-suite/main.ts'],
-    plugins: [lazyModules],
-  })),
-  ...(await bundle(LIBRARY, {
-    stdin: { contents: `export * from '${LIBRARY}';`, resolveDir: ROOT },
-  })),
-};
-await pack();
+const bundles = [await bundleProgram(WHOLE, () => true)];
+for (const family of new Set(PLUGIN_NAMES.map(familyOf))) {
+  const members = (FAMILIES[family] ?? [family]).map((name) => `#plugins/${name}/main.ts`);
+  bundles.push(await bundleProgram(family, (path) => members.includes(path)));
+}
+for (const library of LIBRARIES) {
+  const contents = `export * from '${library}';`;
+  bundles.push(await bundle(library, { stdin: { contents, resolveDir: ROOT } }));
+}
+await pack(Object.assign({}, ...bundles) as Assets);
 rmSync(WORK, { recursive: true });
 const { size } = statSync(join(BIN, 'cni-suite'));
 console.log(
   `dist/bin: one file of ${Math.round(size / 1e6)} MB under the names ${NAMES.join(', ')}`,
 );
 
-/** Bundles one of the two, and compiles every function of it. @returns both files by the loader's names */
-async function bundle(name: string, options: BuildOptions): Promise<Record<string, string>> {
+async function bundleProgram(name: string, isWanted: (path: string) => boolean): Promise<Assets> {
+  return bundle(name, { entryPoints: [ENTRY], plugins: [lazyModules(isWanted)] });
+}
+
+/** Makes one of the bundles, and compiles every function of it. */
+async function bundle(name: string, options: BuildOptions): Promise<Assets> {
   const [code, cache] = [join(WORK, `${name}.cjs`), join(WORK, `${name}.cache`)];
   await build({ ...BUNDLE_OPTIONS, ...options, outfile: code });
   setFlagsFromString('--no-lazy');
@@ -99,21 +135,27 @@ async function bundle(name: string, options: BuildOptions): Promise<Record<strin
 }
 
 /** The loader, the bundles and the pinned Node, stripped of debug symbols, become one executable. */
-async function pack(): Promise<void> {
-  const node = join(WORK, 'node');
+async function pack(assets: Assets): Promise<void> {
+  const [node, loader] = [join(WORK, 'node'), join(WORK, 'loader.cjs')];
   copyFileSync(process.execPath, node);
   await strip(node);
+  const bundleOf = PLUGIN_NAMES.map((name) => [name, familyOf(name)]);
+  await build({
+    entryPoints: [join(import.meta.dirname, 'loader.cjs')],
+    outfile: loader,
+    define: { BUNDLE_OF: JSON.stringify(bundleOf), WHOLE: JSON.stringify(WHOLE) },
+  });
   const output = join(WORK, 'cni-suite');
   const seaConfig = {
     useSnapshot: false,
     useCodeCache: true,
     disableExperimentalSEAWarning: true,
-    execArgv: ['--disable-warning=ExperimentalWarning'],
+    execArgv: ['--disable-warning=ExperimentalWarning', `--random-seed=${SEED}`],
     // The environment's NODE_OPTIONS have no say.
     execArgvExtension: 'none',
     assets,
   };
-  await sea.default(join(import.meta.dirname, 'loader.cjs'), {
+  await sea.default(loader, {
     targets: [{ platform: 'linux', arch: process.arch, nodeRange: 'node26', output }],
     nodePath: node,
     seaConfig,

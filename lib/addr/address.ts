@@ -1,5 +1,8 @@
-/** IP addresses as values. The one place, with prefix.ts and range.ts, that knows the ip-address library. */
-import { Address4, Address6 } from 'ip-address';
+/**
+ * IP addresses as values. The one place that knows the ip-address library, and it for the texts of IPv6 alone: to load it takes longer than
+ * all else of a call's own code, and most calls meet no IPv6.
+ */
+import { Address6 } from 'ip-address';
 
 /** IP version of an address. */
 export type Family = 4 | 6;
@@ -10,10 +13,16 @@ export const ADDRESS_BITS = { 4: 32, 6: 128 } as const;
 /** ::ffff:0:0/96, the IPv4-mapped block (RFC 4291 §2.5.5.2). */
 const MAPPED = 0xffffn << 32n;
 
+/** Four numbers from 0 to 255. With a leading zero programs disagree on what is meant. */
+const DOTTED = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
+
 /** Text that is no address, prefix or range. */
 export class AddressError extends Error {
   override name = 'AddressError';
 }
+
+const dottedValue = (text: string): bigint =>
+  BigInt(text.split('.').reduce((value, octet) => value * 256 + Number(octet), 0));
 
 /** An IPv4 or IPv6 address. IPv4-mapped IPv6 addresses become IPv4 ones, as in Go's net package. */
 export class Address {
@@ -41,9 +50,7 @@ export class Address {
    * @throws AddressError
    */
   static parse(text: string): Address {
-    if (/^[0-9.]+$/.test(text) && Address4.isValid(text)) {
-      return new Address(4, new Address4(text).bigInt());
-    }
+    if (DOTTED.test(text)) return new Address(4, dottedValue(text));
     if (/^[0-9a-fA-F:.]+$/.test(text) && text.includes(':') && Address6.isValid(text)) {
       return Address.of(6, new Address6(text).bigInt());
     }
@@ -66,7 +73,7 @@ export class Address {
   /** Canonical text (RFC 5952 for IPv6): it is also the file name of a reservation. */
   toString(): string {
     return this.family === 4
-      ? Address4.fromBigInt(this.value).address
+      ? this.toBytes().join('.')
       : Address6.fromBigInt(this.value).correctForm();
   }
 

@@ -1,5 +1,5 @@
 /** Which boot of the machine this is, and when it began. */
-import * as fs from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { fileSystemMagic, join, listFolder, readTextIfAny, statIfAny } from './file.ts';
 
 /** A name of this boot that no other has; empty where /proc does not tell. @throws SysError */
@@ -33,6 +33,6 @@ export function bootTimeNs(): bigint | undefined {
 
 /** When the entry itself was written, not what a link leads to. */
 function ownTimeNs(path: string): bigint | undefined {
-  const stat = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
   return stat?.mtimeNs;
 }

@@ -1,5 +1,24 @@
 /** Files and folders: synchronous, with SysError for failures. State appears whole or not at all. */
-import * as fs from 'node:fs';
+import {
+  type BigIntStats,
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  fstatSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  statSync,
+  statfsSync,
+  unlinkSync,
+  utimesSync,
+  writeSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { random } from './digest.ts';
 import { isSysError, sys, SysError } from './error.ts';
@@ -15,13 +34,13 @@ export class FileDescriptor implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    fs.closeSync(this.fd);
+    closeSync(this.fd);
   }
 }
 
 /** Opens a file for reading. @throws SysError */
 export function openFile(path: string): FileDescriptor {
-  return new FileDescriptor(sys(() => fs.openSync(path, 'r')));
+  return new FileDescriptor(sys(() => openSync(path, 'r')));
 }
 
 /** More than any file that we read as text; what is longer is none of those. */
@@ -30,22 +49,22 @@ const TEXT_LIMIT_BYTES = 64 * 1024 * 1024;
 /** The text of a regular file: reading anything else might never end. @throws SysError */
 export function readText(path: string): string {
   return sys(() => {
-    const fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       return readDescriptor(fd, path);
     } finally {
-      fs.closeSync(fd);
+      closeSync(fd);
     }
   }, path);
 }
 
 /** The text of an open file, which must be a regular one; `path` names it in errors. @throws SysError EINVAL, EFBIG; Node's own */
 export function readDescriptor(fd: number, path: string): string {
-  const stat = fs.fstatSync(fd);
+  const stat = fstatSync(fd);
   if (!stat.isFile()) throw new SysError('read', 'EINVAL', { path, reason: 'not a regular file' });
   if (stat.size > TEXT_LIMIT_BYTES)
     throw new SysError('read', 'EFBIG', { path, reason: 'file too large' });
-  return fs.readFileSync(fd, 'utf8');
+  return readFileSync(fd, 'utf8');
 }
 
 /** The text of a file, or undefined if there is none. @throws SysError for other failures */
@@ -75,7 +94,7 @@ export interface FileStat {
 /** Follows symbolic links; undefined if there is nothing. `id` is "device:inode". @throws SysError */
 export function statIfAny(path: string): FileStat | undefined {
   try {
-    return describe(sys(() => fs.statSync(path, { bigint: true })));
+    return describe(sys(() => statSync(path, { bigint: true })));
   } catch (error) {
     // A name that leads in a circle or is too long leads to nothing either.
     if (isSysError(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG')) return undefined;
@@ -85,10 +104,10 @@ export function statIfAny(path: string): FileStat | undefined {
 
 /** The same of an open file. */
 export function statFd({ fd }: FileDescriptor): FileStat {
-  return describe(sys(() => fs.fstatSync(fd, { bigint: true })));
+  return describe(sys(() => fstatSync(fd, { bigint: true })));
 }
 
-function describe(stat: fs.BigIntStats): FileStat {
+function describe(stat: BigIntStats): FileStat {
   return {
     id: `${stat.dev}:${stat.ino}`,
     isFile: stat.isFile(),
@@ -100,12 +119,12 @@ function describe(stat: fs.BigIntStats): FileStat {
 
 /** The magic number of the file system that a file lies on (linux/magic.h). @throws SysError */
 export function fileSystemMagic(path: string): number {
-  return sys(() => fs.statfsSync(path).type);
+  return sys(() => statfsSync(path).type);
 }
 
 /** The names in a folder; none if there is no such folder. @throws SysError */
 export function listFolder(path: string): string[] {
-  return ifAny(() => sys(() => fs.readdirSync(path))) ?? [];
+  return ifAny(() => sys(() => readdirSync(path))) ?? [];
 }
 
 /** Makes a folder with its parents; one that exists is accepted. @throws SysError */
@@ -120,7 +139,7 @@ export function ensureFolder(path: string, mode: number): void {
 /** @returns whether it was made; false for what is accepted instead */
 function makeFolder(path: string, mode: number, accepted: readonly string[]): boolean {
   try {
-    sys(() => fs.mkdirSync(path, { mode }));
+    sys(() => mkdirSync(path, { mode }));
     return true;
   } catch (error) {
     if (isSysError(error, ...accepted)) return false;
@@ -131,7 +150,7 @@ function makeFolder(path: string, mode: number, accepted: readonly string[]): bo
 /** Removes a file; absence is accepted. @returns whether it was there. @throws SysError */
 export function deleteFile(path: string): boolean {
   try {
-    sys(() => fs.unlinkSync(path));
+    sys(() => unlinkSync(path));
     return true;
   } catch (error) {
     if (isSysError(error, 'ENOENT', 'ENOTDIR')) return false;
@@ -150,7 +169,7 @@ export function temporaryName(path: string): string {
 /** Gives a file a second name that nothing has yet. @returns false if something has it. @throws SysError */
 export function linkFile(existing: string, path: string): boolean {
   try {
-    sys(() => fs.linkSync(existing, path));
+    sys(() => linkSync(existing, path));
     return true;
   } catch (error) {
     if (isSysError(error, 'EEXIST')) return false;
@@ -160,17 +179,17 @@ export function linkFile(existing: string, path: string): boolean {
 
 /** Sets a folder's or file's modification time, in seconds since 1970. @throws SysError */
 export function setModified(path: string, seconds: number): void {
-  sys(() => fs.utimesSync(path, seconds, seconds));
+  sys(() => utimesSync(path, seconds, seconds));
 }
 
 /** Overwrites a file of the kernel's (/proc, /sys) in one write. Some can't be read, not even by root. @throws SysError */
 export function writeKernelFile(path: string, content: string): void {
   sys(() => {
-    const fd = fs.openSync(path, fs.constants.O_WRONLY);
+    const fd = openSync(path, constants.O_WRONLY);
     try {
-      fs.writeSync(fd, content);
+      writeSync(fd, content);
     } finally {
-      fs.closeSync(fd);
+      closeSync(fd);
     }
   }, path);
 }
@@ -180,19 +199,19 @@ export const isFolder = (path: string): boolean => statIfAny(path)?.isDirectory 
 
 /** Moves a file over whatever has the name. @throws SysError */
 export function renameFile(from: string, to: string): void {
-  sys(() => fs.renameSync(from, to));
+  sys(() => renameSync(from, to));
 }
 
 /** Copies a file's content to a new file, on disk when it returns. @throws SysError, EEXIST among others */
 export function copyFile(from: string, to: string, mode: number): void {
   sys(() => {
-    fs.copyFileSync(from, to, fs.constants.COPYFILE_EXCL);
-    fs.chmodSync(to, mode);
-    const fd = fs.openSync(to, 'r');
+    copyFileSync(from, to, constants.COPYFILE_EXCL);
+    chmodSync(to, mode);
+    const fd = openSync(to, 'r');
     try {
-      fs.fsyncSync(fd);
+      fsyncSync(fd);
     } finally {
-      fs.closeSync(fd);
+      closeSync(fd);
     }
   });
 }

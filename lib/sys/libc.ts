@@ -1,8 +1,8 @@
-/** The C library: every signature that the project calls, in one table. */
+/** The C library, and what Node brings of OpenSSL's: every signature that the project calls, in one table. */
 import { dlopen, getInt32 } from 'node:ffi';
 import { SysError } from './error.ts';
 
-/** man 2 of each name; `buffer` is a pointer to bytes, i64 and u64 are bigint in JavaScript. */
+/** man 2 of each name, man 3ssl of SHA512; `buffer` is a pointer to bytes, i64 and u64 are bigint in JavaScript. */
 const SIGNATURES = {
   socket: { arguments: ['i32', 'i32', 'i32'], return: 'i32' },
   setsockopt: { arguments: ['i32', 'i32', 'i32', 'buffer', 'u32'], return: 'i32' },
@@ -13,6 +13,7 @@ const SIGNATURES = {
   getrandom: { arguments: ['buffer', 'u64', 'u32'], return: 'i64' },
   flock: { arguments: ['i32', 'i32'], return: 'i32' },
   ioctl: { arguments: ['i32', 'u64', 'buffer'], return: 'i32' },
+  SHA512: { arguments: ['buffer', 'u64', 'buffer'], return: 'pointer' },
 } as const;
 
 type Functions = ReturnType<typeof load>['functions'];

@@ -1,5 +1,5 @@
 /** Advisory locks between processes (flock), compatible with those that Go programs take on the same file. */
-import * as fs from 'node:fs';
+import { constants } from 'node:fs';
 import { poll } from './clock.ts';
 import { isSysError } from './error.ts';
 import { FileDescriptor, readTextIfAny, statFd } from './file.ts';
@@ -39,7 +39,7 @@ const LOCK_LIMIT_MS = 30_000;
  * @throws LockTimeout after limitMs; SysError if the file cannot be opened, ELOOP if it is a symbolic link
  */
 export function lockFile(path: string, mode: number, limitMs: number = LOCK_LIMIT_MS): Disposable {
-  const flags = fs.constants.O_CREAT | fs.constants.O_RDONLY | fs.constants.O_NONBLOCK;
+  const flags = constants.O_CREAT | constants.O_RDONLY | constants.O_NONBLOCK;
   using undo = new DisposableStack();
   const file = undo.use(new FileDescriptor(openWithoutFollowing(path, flags, mode)));
   const locked = poll(() => tryLock(file, path) || undefined, {
@@ -85,7 +85,7 @@ export function lockFileIfFree(path: string): Disposable | undefined {
 
 function openIfAny(path: string): FileDescriptor | undefined {
   try {
-    const flags = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK;
+    const flags = constants.O_RDONLY | constants.O_NONBLOCK;
     return new FileDescriptor(openWithoutFollowing(path, flags));
   } catch (error) {
     if (isSysError(error, 'ENOENT', 'ENOTDIR')) return undefined;

@@ -1,5 +1,5 @@
 /** This process and the children it starts: arguments, environment, standard streams, execa. */
-import * as fs from 'node:fs';
+import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { execaSync } from 'execa';
 import { sleep } from './clock.ts';
 import { isSysError, sys } from './error.ts';
@@ -96,11 +96,11 @@ const machine = (start: Buffer): string =>
 function readStart(path: string): Buffer {
   const buffer = Buffer.alloc(E_MACHINE_OFFSET + 2);
   return sys(() => {
-    const fd = fs.openSync(path, 'r');
+    const fd = openSync(path, 'r');
     try {
-      return buffer.subarray(0, fs.readSync(fd, buffer));
+      return buffer.subarray(0, readSync(fd, buffer));
     } finally {
-      fs.closeSync(fd);
+      closeSync(fd);
     }
   }, path);
 }
@@ -129,7 +129,7 @@ export function readStdin(limitBytes: number): Buffer {
   const chunks: Buffer[] = [];
   for (let total = 0; ;) {
     const chunk = Buffer.allocUnsafe(64 * 1024);
-    const count = retryWhenFull(() => fs.readSync(0, chunk));
+    const count = retryWhenFull(() => readSync(0, chunk));
     if (count === 0) return Buffer.concat(chunks);
     total += count;
     if (total > limitBytes) {
@@ -154,7 +154,7 @@ export function log(line: string): void {
 function writeAll(fd: number, text: string): void {
   let rest: Buffer = Buffer.from(text);
   while (rest.length > 0) {
-    rest = rest.subarray(retryWhenFull(() => fs.writeSync(fd, rest)));
+    rest = rest.subarray(retryWhenFull(() => writeSync(fd, rest)));
   }
 }
 

@@ -2,21 +2,21 @@
  * Files of state, in folders that are ours. Whatever else was put in the place of one is not taken for it: a symbolic link is
  * not followed, a pipe is not waited for.
  */
-import * as fs from 'node:fs';
+import { type BigIntStats, closeSync, constants, lstatSync, openSync } from 'node:fs';
 import { isSysError, sys, SysError } from './error.ts';
 import { deleteFile, ensureFolder, listFolder, readDescriptor } from './file.ts';
 
-const READ = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | fs.constants.O_NOFOLLOW;
+const READ = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
 
 /** The text of a state file; undefined if there is none. @throws SysError: ELOOP for a link, EINVAL for what is no file */
 export function readState(path: string): string | undefined {
   try {
     return withoutFollowing(path, () => {
-      const fd = fs.openSync(path, READ);
+      const fd = openSync(path, READ);
       try {
         return readDescriptor(fd, path);
       } finally {
-        fs.closeSync(fd);
+        closeSync(fd);
       }
     });
   } catch (error) {
@@ -68,7 +68,7 @@ export const stateFileId = (path: string): string | undefined => {
 
 /** Opens a file without following a link in its place. @throws SysError ELOOP in words */
 export function openWithoutFollowing(path: string, flags: number, mode?: number): number {
-  return withoutFollowing(path, () => fs.openSync(path, flags | fs.constants.O_NOFOLLOW, mode));
+  return withoutFollowing(path, () => openSync(path, flags | constants.O_NOFOLLOW, mode));
 }
 
 function withoutFollowing<T>(path: string, body: () => T): T {
@@ -91,9 +91,9 @@ const linkRefused = (syscall: string, path: string): SysError =>
     reason: 'it is a symbolic link, which is not followed here',
   });
 
-function lstatIfAny(path: string): fs.BigIntStats | undefined {
+function lstatIfAny(path: string): BigIntStats | undefined {
   try {
-    return sys(() => fs.lstatSync(path, { bigint: true }), path);
+    return sys(() => lstatSync(path, { bigint: true }), path);
   } catch (error) {
     if (isSysError(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw error;

@@ -2,7 +2,7 @@
  * Files that appear whole: written under a name of their own, then given the right one. Their writer holds a lock on them as long as
  * it lives, so that what others see of a dead one's can be told and removed.
  */
-import * as fs from 'node:fs';
+import { fstatSync, openSync, renameSync, writeSync } from 'node:fs';
 import { isSysError, sys, SysError } from './error.ts';
 import {
   deleteFile,
@@ -32,7 +32,7 @@ export class TemporaryFile implements Disposable {
     const { fd } = this.#file;
     sys(() => {
       for (let rest = Buffer.from(content); rest.length > 0;) {
-        rest = rest.subarray(fs.writeSync(fd, rest));
+        rest = rest.subarray(writeSync(fd, rest));
       }
     }, this.path);
     undo.move();
@@ -45,7 +45,7 @@ export class TemporaryFile implements Disposable {
 
   /** Gives it another name, in place of any file that had it. @throws SysError */
   moveTo(path: string): void {
-    sys(() => fs.renameSync(this.path, path));
+    sys(() => renameSync(this.path, path));
     this.#isMoved = true;
   }
 
@@ -59,9 +59,9 @@ function createLocked(target: string): [path: string, file: FileDescriptor] {
   for (let tries = 1; ; tries += 1) {
     const path = temporaryName(target);
     using undo = new DisposableStack();
-    const file = undo.use(new FileDescriptor(sys(() => fs.openSync(path, 'wx', 0o600), path)));
+    const file = undo.use(new FileDescriptor(sys(() => openSync(path, 'wx', 0o600), path)));
     undo.defer(() => discardFile(path));
-    if (tryLock(file, path) && sys(() => fs.fstatSync(file.fd)).nlink > 0) {
+    if (tryLock(file, path) && sys(() => fstatSync(file.fd)).nlink > 0) {
       undo.move();
       return [path, file];
     }
