@@ -8,15 +8,11 @@ import {
   linkSync,
   mkdirSync,
   mkdtempSync,
-  readFileSync,
   renameSync,
   rmSync,
   statSync,
-  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
-import { Script } from 'node:vm';
 import sea from '@yao-pkg/pkg/lib-es5/sea.js';
 import { build, type BuildOptions, type Plugin } from 'esbuild';
 import { execa, ExecaError } from 'execa';
@@ -35,6 +31,9 @@ const LIBRARIES = ['execa', 'ip-address'];
 const FAMILIES: Readonly<Record<string, readonly string[]>> = {
   attaching: ['flannel', 'bridge', 'ptp', 'host-local', 'static'],
 };
+
+/** Makes a bundle's bytecode. */
+const COMPILER = join(import.meta.dirname, 'compile.cjs');
 
 /** Everything: what is called by any other name than a plugin's. */
 const WHOLE = 'cni-suite';
@@ -71,12 +70,22 @@ const lazyModules = (isWanted: (path: string) => boolean): Plugin => ({
 });
 
 /**
- * V8 begins by looking for three primes that its hash function is keyed with, at random, which takes an eighth of the start. From this
- * seed it finds them almost at once. The key, and with it Math.random(), is then the same in every call: nothing may rely on either to be
- * hard to guess. What a call hashes comes from the node's administrator and the runtime, and it is over in milliseconds: there is nobody
- * to flood its tables.
+ * What V8 is told, measured by docs/benchmarks.md. A call is over in milliseconds, and several are made at once: what prepares for a long
+ * run, and threads beside the one that works, only cost.
+ *
+ * --no-rehash-snapshot: V8 begins by looking for three primes at random to key its hash function with, and sorts its tables anew by
+ * them: a sixth of the start. Without, the key is the same in every process. What a call hashes comes from the node's administrator
+ * and from the runtime: there is nobody to flood its tables.
+ *
+ * Bytecode is taken with just the flags that it was made with.
  */
-const SEED = 19_555;
+const V8_FLAGS = [
+  '--no-rehash-snapshot',
+  '--min-semi-space-size=4',
+  '--single-threaded-gc',
+  '--no-sparkplug',
+  '--no-maglev',
+];
 
 /** Files of a bundle by the loader's names for them. */
 type Assets = Readonly<Record<string, string>>;
@@ -104,8 +113,8 @@ const familyOf = (plugin: string): string =>
 mkdirSync(BIN, { recursive: true });
 const bundles = [await bundleProgram(WHOLE, () => true)];
 for (const family of new Set(PLUGIN_NAMES.map(familyOf))) {
-  const members = (FAMILIES[family] ?? [family]).map((name) => `#plugins/${name}/main.ts`);
-  bundles.push(await bundleProgram(family, (path) => members.includes(path)));
+  const members = new Set((FAMILIES[family] ?? [family]).map((name) => `#plugins/${name}/main.ts`));
+  bundles.push(await bundleProgram(family, (path) => members.has(path)));
 }
 for (const library of LIBRARIES) {
   const contents = `export * from '${library}';`;
@@ -126,11 +135,7 @@ async function bundleProgram(name: string, isWanted: (path: string) => boolean):
 async function bundle(name: string, options: BuildOptions): Promise<Assets> {
   const [code, cache] = [join(WORK, `${name}.cjs`), join(WORK, `${name}.cache`)];
   await build({ ...BUNDLE_OPTIONS, ...options, outfile: code });
-  setFlagsFromString('--no-lazy');
-  const script = new Script(readFileSync(code, 'latin1'), { filename: `${name}.cjs` });
-  // The executable runs with the default, and V8 takes no cache that was made with other flags.
-  setFlagsFromString('--lazy');
-  writeFileSync(cache, script.createCachedData());
+  await execa(process.execPath, [...V8_FLAGS, COMPILER, code, cache]);
   return { [`${name}.cjs`]: code, [`${name}.cache`]: cache };
 }
 
@@ -148,9 +153,10 @@ async function pack(assets: Assets): Promise<void> {
   const output = join(WORK, 'cni-suite');
   const seaConfig = {
     useSnapshot: false,
-    useCodeCache: true,
+    // Node makes it without the flags, and would complain of it at each start.
+    useCodeCache: false,
     disableExperimentalSEAWarning: true,
-    execArgv: ['--disable-warning=ExperimentalWarning', `--random-seed=${SEED}`],
+    execArgv: [...V8_FLAGS, '--v8-pool-size=1', '--disable-warning=ExperimentalWarning'],
     // The environment's NODE_OPTIONS have no say.
     execArgvExtension: 'none',
     assets,

@@ -14,6 +14,7 @@ const SOURCES = [
   'plugins',
   'cmd',
   join('scripts', 'build.ts'),
+  join('scripts', 'compile.cjs'),
   join('scripts', 'loader.cjs'),
   'package.json',
 ];

@@ -2,7 +2,7 @@
 import * as z from 'zod/mini';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import { parseJsonText } from '#lib/cni/json.ts';
-import { listFaults, object, optional } from '#lib/cni/schema.ts';
+import { listFaults, object, optional, textIfAny, textOrEmpty } from '#lib/cni/schema.ts';
 import { compareVersions, DEFAULT_VERSION, NEWEST_VERSION } from '#lib/cni/version.ts';
 
 /** A JSON object. */
@@ -38,9 +38,9 @@ const version = z.string().check(
 const ListFile = z
   .looseObject({
     /** Name of the network. */
-    name: z.optional(z.string()),
+    name: textIfAny,
     /** Version of the specification; 0.1.0 if absent. */
-    cniVersion: z.optional(z.string()),
+    cniVersion: textIfAny,
     /** Versions that the configuration is right for: the newest that we know is used. */
     cniVersions: z.optional(z.array(version)),
     /** Whether CHECK succeeds without running anything. */
@@ -66,16 +66,16 @@ const ListFile = z
 const isKnown = (text: string): boolean => text === '' || isVersion(text);
 
 /** A plugin's object, as far as the runtime reads it; in any letter case, as Go reads it. */
-const PluginObject = object({
+const PluginObject = object(() => ({
   /** The plugin's executable. */
-  type: optional(z.string(), ''),
+  type: textOrEmpty,
   /** Of the network, in a file that holds one plugin only; in a list it means nothing. */
-  name: optional(z.string(), ''),
+  name: textOrEmpty,
   /** As in the list, in a file that holds one plugin only. */
-  cniVersion: optional(z.string(), ''),
+  cniVersion: textOrEmpty,
   /** Which capability arguments it is given. */
   capabilities: optional(z.record(z.string(), z.nullable(z.boolean())), {}),
-});
+}));
 
 /** A plugin of a network. */
 export interface PluginEntry {
@@ -153,18 +153,18 @@ export function parseCapabilityArgs(text: string): Json {
 }
 
 /** What libcni writes into the result cache for an attachment. */
-const CacheFile = object({
+const CacheFile = object(() => ({
   kind: z.literal('cniCacheV1'),
-  containerId: optional(z.string(), ''),
+  containerId: textOrEmpty,
   /** The configuration list, in base64. */
-  config: optional(z.string(), ''),
-  ifName: optional(z.string(), ''),
-  networkName: optional(z.string(), ''),
-  netns: optional(z.string(), ''),
+  config: textOrEmpty,
+  ifName: textOrEmpty,
+  networkName: textOrEmpty,
+  netns: textOrEmpty,
   cniArgs: optional(z.array(z.tuple([z.string(), z.string()])), []),
   capabilityArgs: optional(JsonObject, {}),
   result: optional(JsonObject, {}),
-});
+}));
 export type CacheFile = z.infer<typeof CacheFile>;
 
 /** Keys of which a bare result has one at least. */

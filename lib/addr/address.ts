@@ -1,6 +1,6 @@
 /**
- * IP addresses as values. The one place that knows the ip-address library, and it for the texts of IPv6 alone: to load it takes longer than
- * all else of a call's own code, and most calls meet no IPv6.
+ * IP addresses as values. The one place that knows the ip-address library, and it for reading IPv6 alone: to load it takes as long as the
+ * rest of a call's own code, and most configurations have no IPv6 in them.
  */
 import { Address6 } from 'ip-address';
 
@@ -23,6 +23,19 @@ export class AddressError extends Error {
 
 const dottedValue = (text: string): bigint =>
   BigInt(text.split('.').reduce((value, octet) => value * 256 + Number(octet), 0));
+
+/** RFC 5952 §4: no leading zeros, lower case, and "::" for the longest run of zeros, the first of equally long ones. */
+function colonText(value: bigint): string {
+  const groups = value.toString(16).padStart(32, '0').match(/.{4}/g) ?? [];
+  const text = groups.map((group) => group.replace(/^0{1,3}/, '')).join(':');
+  let [longest, at] = ['', 0];
+  for (const { 0: run, index } of text.matchAll(/\b0(?::0)+\b/g)) {
+    if (run.length > longest.length) [longest, at] = [run, index];
+  }
+  if (longest === '') return text;
+  const [before, after] = [text.slice(0, at), text.slice(at + longest.length)];
+  return `${before.replace(/:$/, '')}::${after.replace(/^:/, '')}`;
+}
 
 /** An IPv4 or IPv6 address. IPv4-mapped IPv6 addresses become IPv4 ones, as in Go's net package. */
 export class Address {
@@ -72,9 +85,7 @@ export class Address {
 
   /** Canonical text (RFC 5952 for IPv6): it is also the file name of a reservation. */
   toString(): string {
-    return this.family === 4
-      ? this.toBytes().join('.')
-      : Address6.fromBigInt(this.value).correctForm();
+    return this.family === 4 ? this.toBytes().join('.') : colonText(this.value);
   }
 
   /** The address `count` further on (or back). @throws AddressError beyond the family's ends. */

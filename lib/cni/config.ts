@@ -4,17 +4,17 @@ import type { AttachmentKey } from './attachment.ts';
 import { isName } from './environment.ts';
 import { CniError, CODE } from './error.ts';
 import { parseJsonText } from './json.ts';
-import { isRecord, object, optional, parseWith } from './schema.ts';
+import { isRecord, object, parseWith, textList, textOrEmpty } from './schema.ts';
 import { shorten } from './shorten.ts';
 import { DEFAULT_VERSION } from './version.ts';
 
 /** DNS settings for the container, as the specification has them. */
-export const Dns = object({
-  nameservers: optional(z.array(z.string()), []),
-  domain: optional(z.string(), ''),
-  search: optional(z.array(z.string()), []),
-  options: optional(z.array(z.string()), []),
-});
+export const Dns = object(() => ({
+  nameservers: textList,
+  domain: textOrEmpty,
+  search: textList,
+  options: textList,
+}));
 export type Dns = z.infer<typeof Dns>;
 
 /** No DNS settings at all. */
@@ -29,21 +29,21 @@ export const preferDns = (own: Dns | undefined, other: Dns): Dns =>
   own === undefined || isEmptyDns(own) ? other : own;
 
 /** An attachment that is still wanted, in the list that GC gets. */
-const ValidAttachment = object({ containerID: z.string(), ifname: z.string() });
+const ValidAttachment = object(() => ({ containerID: z.string(), ifname: z.string() }));
 
 /** The keys that the library itself reads. */
-const NetworkConfig = object({
+const NetworkConfig = object(() => ({
   /** Version of the specification that the configuration and the result follow; 0.1.0 if absent. */
-  cniVersion: optional(z.string(), ''),
+  cniVersion: textOrEmpty,
   /** Name of the network. */
-  name: optional(z.string(), ''),
+  name: textOrEmpty,
   /** What the plugins before this one, or the whole ADD, resulted in. */
   prevResult: z.optional(z.unknown()),
   /** GC: attachments that are to stay. */
   'cni.dev/valid-attachments': z.optional(z.array(ValidAttachment)),
   /** The same under the name that libcni first gave it. */
   'cni.dev/attachments': z.optional(z.array(ValidAttachment)),
-});
+}));
 
 /** A configuration, read as far as every plugin has it in common. */
 export interface ParsedConfig {

@@ -17,7 +17,7 @@ import { parseJsonIfAny } from './json.ts';
 import { type Builtins, type Call, invoke } from './plugin.ts';
 import { parseResultOfAnyVersion, type Result } from './result.ts';
 import { shorten } from './shorten.ts';
-import { integer, isRecord, object, optional } from './schema.ts';
+import { integer, isRecord, object, optional, textOrEmpty } from './schema.ts';
 
 /** Together less than the two minutes that kubelet gives the whole call: a delegate's work, and its DEL if that fails. */
 const DELEGATE_LIMIT_MS = 90_000;
@@ -184,11 +184,11 @@ function tryExecute(
 const STDERR_LIMIT = 2000;
 
 /** The specification's error document. */
-const ErrorDocument = object({
+const ErrorDocument = object(() => ({
   code: optional(integer(0), 0),
-  msg: optional(z.string(), ''),
-  details: optional(z.string(), ''),
-});
+  msg: textOrEmpty,
+  details: textOrEmpty,
+}));
 
 /** What a failed delegate said: its own error if it printed one, else whatever there is. */
 function delegateError(path: string, { stdout, stderr, ending }: ChildResult): CniError {

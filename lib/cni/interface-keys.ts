@@ -1,15 +1,15 @@
 /** The keys that all plugins have in common that make interfaces, ask IPAM for addresses and masquerade them. */
 import * as z from 'zod/mini';
 import { Dns } from './config.ts';
-import { integer, object, optional, prefix } from './schema.ts';
+import { flag, integer, object, optional, prefix, textOrEmpty } from './schema.ts';
 
 /** The largest IPv4 packet. */
 const MTU_MAX = 65_535;
 
 /** To be spread into the object of a plugin's keys. */
-export const interfaceKeys = {
+export const interfaceKeys = () => ({
   /** Masquerade what leaves the container's subnet. */
-  ipMasq: optional(z.boolean(), false),
+  ipMasq: flag,
   /** What masquerades; default nftables where the kernel has it. */
   ipMasqBackend: z.optional(z.enum(['nftables', 'iptables', ''])),
   /** Destinations that see the container's own address even with ipMasq. */
@@ -17,11 +17,11 @@ export const interfaceKeys = {
   /** MTU of the interfaces, in bytes; 0: the kernel's. */
   mtu: optional(integer(0, MTU_MAX), 0),
   /** The IPAM plugin and its configuration; no type: no addresses. */
-  ipam: z.optional(object({ type: optional(z.string(), '') })),
+  ipam: z.optional(object(() => ({ type: textOrEmpty }))),
   /** DNS settings that replace those of the IPAM plugin. */
   dns: z.optional(Dns),
-};
-type InterfaceKeys = z.infer<z.ZodMiniObject<typeof interfaceKeys>>;
+});
+type InterfaceKeys = z.infer<z.ZodMiniObject<ReturnType<typeof interfaceKeys>>>;
 
 /** What follows from them. */
 export const interfaceOptions = (keys: InterfaceKeys) => ({

@@ -14,22 +14,24 @@ import {
   optional,
   parseWith,
   prefix,
+  textIfAny,
+  textOrEmpty,
 } from './schema.ts';
 import { shorten } from './shorten.ts';
 import { isAtLeast, isSpecVersion, type SpecVersion } from './version.ts';
 
-const UINT32_MAX = 0xffff_ffff;
+const uint32IfAny = z.optional(integer(0, 0xffff_ffff));
 
 /** A route for the container; `gw` absent means the address's gateway, and without one the link itself. */
-export const RouteConfig = object({
+export const RouteConfig = object(() => ({
   dst: prefix,
-  gw: z.optional(addressIfAny),
-  mtu: z.optional(integer(0, UINT32_MAX)),
-  advmss: z.optional(integer(0, UINT32_MAX)),
-  priority: z.optional(integer(0, UINT32_MAX)),
-  table: z.optional(integer(0, UINT32_MAX)),
+  gw: addressIfAny,
+  mtu: uint32IfAny,
+  advmss: uint32IfAny,
+  priority: uint32IfAny,
+  table: uint32IfAny,
   scope: z.optional(integer(0, 255)),
-});
+}));
 
 /** A route of a result. */
 export interface ResultRoute {
@@ -70,41 +72,41 @@ export interface Result {
 /** A result with nothing in it. */
 export const EMPTY_RESULT: Result = { interfaces: [], ips: [], routes: [], dns: NO_DNS };
 
-const InterfaceSchema = object({
-  name: optional(z.string(), ''),
-  mac: z.optional(macIfAny),
-  mtu: z.optional(integer(0, UINT32_MAX)),
-  sandbox: z.optional(z.string()),
-  socketPath: z.optional(z.string()),
-  pciID: z.optional(z.string()),
-});
+const InterfaceSchema = object(() => ({
+  name: textOrEmpty,
+  mac: macIfAny,
+  mtu: uint32IfAny,
+  sandbox: textIfAny,
+  socketPath: textIfAny,
+  pciID: textIfAny,
+}));
 
-const IpSchema = object({
+const IpSchema = object(() => ({
   address: prefix,
-  gateway: z.optional(addressIfAny),
+  gateway: addressIfAny,
   interface: z.optional(z.int()),
-});
+}));
 
 /** 0.3.0 and later; `ips[].version` of 0.x says nothing that the address does not. */
-const ListShape = object({
+const ListShape = object(() => ({
   interfaces: optional(z.array(InterfaceSchema), []),
   ips: optional(z.array(IpSchema), []),
   routes: optional(z.array(RouteConfig), []),
   dns: optional(Dns, NO_DNS),
-});
+}));
 
-const FamilyShape = object({
+const FamilyShape = object(() => ({
   ip: prefix,
-  gateway: z.optional(addressIfAny),
+  gateway: addressIfAny,
   routes: optional(z.array(RouteConfig), []),
-});
+}));
 
 /** 0.1.0 and 0.2.0: one address a family. */
-const FamiliesShape = object({
+const FamiliesShape = object(() => ({
   ip4: z.optional(FamilyShape),
   ip6: z.optional(FamilyShape),
   dns: optional(Dns, NO_DNS),
-});
+}));
 
 /** Versions whose results have one shape: a result of another family is not what was asked for. */
 const SHAPES: readonly (readonly SpecVersion[])[] = [

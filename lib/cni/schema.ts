@@ -41,15 +41,17 @@ function quote(value: unknown): string {
 
 /**
  * An object whose known keys match in any letter case, as Go's decoder reads them; null leaves the default, unknown
- * keys pass, of duplicates the last wins.
+ * keys pass, of duplicates the last wins. Its keys' schemas are made when one is read first: most calls need few of all.
  */
-export function object<S extends z.core.$ZodLooseShape>(shape: S) {
-  const known = new Map(Object.keys(shape).map((key) => [key.toLowerCase(), key]));
-  return z.pipe(
-    z.transform((input) => renameKeys(input, known)),
-    z.looseObject(shape),
-  );
-}
+export const object = <S extends z.core.$ZodLooseShape>(makeShape: () => S) =>
+  z.lazy(() => {
+    const shape = makeShape();
+    const known = new Map(Object.keys(shape).map((key) => [key.toLowerCase(), key]));
+    return z.pipe(
+      z.transform((input) => renameKeys(input, known)),
+      z.looseObject(shape),
+    );
+  });
 
 function renameKeys(input: unknown, known: ReadonlyMap<string, string>): unknown {
   if (!isRecord(input)) return input;
@@ -85,18 +87,32 @@ export function textAs<T>(parse: (text: string) => T) {
 /** An IP address. */
 export const address = textAs((text) => Address.parse(text));
 
-/** An IP address, where empty text means none, as Go's types print it. */
-export const addressIfAny = textAs((text) => (text === '' ? undefined : Address.parse(text)));
+/** An optional IP address, where empty text means none, as Go's types print it. */
+export const addressIfAny = z.optional(
+  textAs((text) => (text === '' ? undefined : Address.parse(text))),
+);
 
 /** An address with prefix length; host bits are kept. */
 export const prefix = textAs((text) => Prefix.parse(text));
 
-/** A hardware address; empty text means none. */
-export const macIfAny = textAs((text) => (text === '' ? undefined : parseMac(text)));
+/** An optional hardware address, where empty text means none. */
+export const macIfAny = z.optional(textAs((text) => (text === '' ? undefined : parseMac(text))));
 
 /** A whole number from `least` to `most`. */
 export const integer = (least: number, most: number = Number.MAX_SAFE_INTEGER) =>
   z.int().check(z.gte(least), z.lte(most));
+
+/** An optional key with true or false; absent means false. Schemas are slow to make: what occurs often is made once. */
+export const flag = z._default(z.boolean(), false);
+
+/** An optional key with any text. */
+export const textIfAny = z.optional(z.string());
+
+/** The same, where absent means empty. */
+export const textOrEmpty = z._default(z.string(), '');
+
+/** An optional key with a list of texts; absent means an empty one. */
+export const textList = z._default(z.array(z.string()), []);
 
 /** An optional key with a default. */
 export const optional = <T extends z.core.SomeType>(

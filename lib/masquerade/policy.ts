@@ -1,5 +1,5 @@
 /** Which traffic of a pod is masqueraded: all that leaves its subnet, but for multicast and what the network exempts. */
-import type { Family } from '#lib/addr/address.ts';
+import { Address, type Family } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 
 /** What a network wants masqueraded. */
@@ -8,10 +8,10 @@ export interface MasqueradePolicy {
   readonly nonMasqueradeCIDRs: readonly Prefix[];
 }
 
-/** Group addresses can't be reached through a translated source. */
+/** Group addresses, 224.0.0.0/4 and ff00::/8: they can't be reached through a translated source. */
 export const MULTICAST = {
-  4: Prefix.parse('224.0.0.0/4'),
-  6: Prefix.parse('ff00::/8'),
+  4: new Prefix(Address.of(4, 0xe0n << 24n), 4),
+  6: new Prefix(Address.of(6, 0xffn << 120n), 8),
 } as const satisfies Record<Family, Prefix>;
 
 /** The destinations, besides multicast, to which a pod with this address and subnet keeps its address. */

@@ -1,14 +1,16 @@
 /** This process's share of the processor. */
-import { constants, getPriority, setPriority } from 'node:os';
+
+/** Loaded when it is needed: few calls need it. */
+const os = () => process.getBuiltinModule('node:os');
 
 /**
  * Runs ahead of others until `using` ends: who holds what hundreds wait for must not wait for a processor among them. Without
  * CAP_SYS_NICE nothing happens.
  */
 export function hurry(): Disposable {
-  const former = getPriority();
+  const former = os().getPriority();
   return {
-    [Symbol.dispose]: tryPriority(constants.priority.PRIORITY_HIGHEST)
+    [Symbol.dispose]: tryPriority(os().constants.priority.PRIORITY_HIGHEST)
       ? () => void tryPriority(former)
       : () => {},
   };
@@ -17,7 +19,7 @@ export function hurry(): Disposable {
 /** @returns whether it was allowed */
 function tryPriority(priority: number): boolean {
   try {
-    setPriority(priority);
+    os().setPriority(priority);
     return true;
   } catch {
     // It is a help, no need.

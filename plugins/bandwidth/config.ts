@@ -11,7 +11,7 @@ const KEYS = ['ingressRate', 'ingressBurst', 'egressRate', 'egressBurst'] as con
 const Limit = z.optional(z.unknown());
 
 /** The configuration of bandwidth. */
-export const BandwidthConfig = object({
+export const BandwidthConfig = object(() => ({
   /** Bits per second towards the container; 0: no limit. */
   ingressRate: Limit,
   /** Bits that may arrive at once. */
@@ -21,16 +21,16 @@ export const BandwidthConfig = object({
   /** Bits that may leave at once. */
   egressBurst: Limit,
   /** Capability bandwidth: the same four keys, read if the configuration has none of them. */
-  runtimeConfig: z.optional(object({ bandwidth: Limit })),
-});
+  runtimeConfig: z.optional(object(() => ({ bandwidth: Limit }))),
+}));
 export type BandwidthConfig = z.infer<typeof BandwidthConfig>;
 
-const Bandwidth = object({
+const Bandwidth = object(() => ({
   ingressRate: optional(integer(0), 0),
   ingressBurst: optional(integer(0), 0),
   egressRate: optional(integer(0), 0),
   egressBurst: optional(integer(0), 0),
-});
+}));
 
 /** One direction's limit: how much on average, how much at once. */
 export interface Limit {

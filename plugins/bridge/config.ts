@@ -6,7 +6,7 @@ import { macArgument } from '#lib/cni/args.ts';
 import { validateIfName } from '#lib/cni/environment.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import { interfaceKeys, interfaceOptions } from '#lib/cni/interface-keys.ts';
-import { addressIfAny, macIfAny, object, optional, prefix, textAs } from '#lib/cni/schema.ts';
+import { addressIfAny, flag, macIfAny, object, optional, prefix, textAs } from '#lib/cni/schema.ts';
 import type { Environment } from '#lib/sys/process.ts';
 
 /** 0 and 4095 are reserved by 802.1Q. */
@@ -36,43 +36,43 @@ const vlanMessage = (name: string, id: number): string =>
     : `incorrect trunk ${name} parameter: ${id} (must be between 1 and ${VLAN_MAX})`;
 
 /** One VLAN, a range of them, or both. */
-const VlanTrunk = object({
+const VlanTrunk = object(() => ({
   id: z.optional(vlanKey('id', 1)),
   minID: z.optional(vlanKey('minID', 1)),
   maxID: z.optional(vlanKey('maxID', 1)),
-});
+}));
 
-const Keys = object({
-  ...interfaceKeys,
+const Keys = object(() => ({
+  ...interfaceKeys(),
   /** Name of the bridge; it is made if there is none. */
   bridge: optional(linkName, 'cni0'),
   /** Give the bridge the gateway's addresses and let the host forward. */
-  isGateway: optional(z.boolean(), false),
+  isGateway: flag,
   /** Make the bridge the container's default route too; implies isGateway. */
-  isDefaultGateway: optional(z.boolean(), false),
+  isDefaultGateway: flag,
   /** Replace another address that the bridge has. */
-  forceAddress: optional(z.boolean(), false),
+  forceAddress: flag,
   /** Let the container reach itself through the bridge. */
-  hairpinMode: optional(z.boolean(), false),
+  hairpinMode: flag,
   /** Make the bridge promiscuous. */
-  promiscMode: optional(z.boolean(), false),
+  promiscMode: flag,
   /** Access VLAN of the container's port; 0: none. */
   vlan: optional(vlanKey('vlan', 0), 0),
   /** VLANs that the container's port carries with their tags. */
   vlanTrunk: optional(z.array(VlanTrunk).check(z.maxLength(VLAN_MAX)), []),
   /** Keep the port in the bridge's default VLAN as well. */
-  preserveDefaultVlan: optional(z.boolean(), false),
+  preserveDefaultVlan: flag,
   /** Drop frames whose source is not the container's hardware address. */
-  macspoofchk: optional(z.boolean(), false),
+  macspoofchk: flag,
   /** Let the container check its IPv6 addresses for duplicates. */
-  enabledad: optional(z.boolean(), false),
+  enabledad: flag,
   /** Leave the container's interface down; without IPAM only. */
-  disableContainerInterface: optional(z.boolean(), false),
+  disableContainerInterface: flag,
   /** Forward nothing between this port and other isolated ones. */
-  portIsolation: optional(z.boolean(), false),
-  runtimeConfig: z.optional(object({ /** Capability mac. */ mac: z.optional(macIfAny) })),
-  args: z.optional(object({ cni: z.optional(object({ mac: z.optional(macIfAny) })) })),
-});
+  portIsolation: flag,
+  runtimeConfig: z.optional(object(() => ({ /** Capability mac. */ mac: macIfAny }))),
+  args: z.optional(object(() => ({ cni: z.optional(object(() => ({ mac: macIfAny }))) }))),
+}));
 
 /** The configuration of bridge: its keys, checked against each other, with what follows from them. */
 export const BridgeConfig = z.pipe(
@@ -143,16 +143,16 @@ export function requestedMac(
   return runtimeMac ?? argsMac ?? argument;
 }
 
-const Range = object({ subnet: prefix, gateway: z.optional(addressIfAny) });
+const Range = object(() => ({ subnet: prefix, gateway: addressIfAny }));
 
 /** host-local's ranges, as far as they tell the gateways. */
-const Ranges = object({
-  ipam: object({
+const Ranges = object(() => ({
+  ipam: object(() => ({
     subnet: z.optional(prefix),
-    gateway: z.optional(addressIfAny),
+    gateway: addressIfAny,
     ranges: optional(z.array(z.array(Range)), []),
-  }),
-});
+  })),
+}));
 
 /**
  * The gateways' addresses that the bridge has once there is a pod: for each range set one of these. None where the IPAM plugin is not

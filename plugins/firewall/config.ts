@@ -1,7 +1,7 @@
 /** The keys that firewall reads, and what it keeps of an attachment from ADD to DEL. */
 import * as z from 'zod/mini';
 import type { Call } from '#lib/cni/plugin.ts';
-import { object, optional, parseWith, prefix, textAs } from '#lib/cni/schema.ts';
+import { object, optional, parseWith, prefix, textAs, textIfAny } from '#lib/cni/schema.ts';
 
 /** What lets the pods' traffic through. */
 export type Backend = 'iptables' | 'firewalld';
@@ -51,10 +51,10 @@ const place = {
 };
 
 /** What DEL and GC need, and no more: a pod whose ADD was refused for a faulty key must be deleted all the same. */
-export const FirewallPlace = object(place);
+export const FirewallPlace = object(() => place);
 export type FirewallPlace = z.infer<typeof FirewallPlace>;
 
-const FirewallConfig = object({
+const FirewallConfig = object(() => ({
   /** "iptables" or "firewalld"; default: firewalld if it runs, else iptables. */
   backend: z.optional(backend),
   /** iptables: the chain for the administrator's own rules, which come before those of the pods. */
@@ -64,7 +64,7 @@ const FirewallConfig = object({
   /** Who may reach a pod: "open" (all), "same-bridge" (not the pods of other such bridges), "isolated" (nor other pods of its own). */
   ingressPolicy: z.optional(ingressPolicy),
   ...place,
-});
+}));
 /** The keys of firewall. */
 export type FirewallConfig = z.infer<typeof FirewallConfig>;
 
@@ -90,6 +90,6 @@ export const Holding = z.object({
     z.object({ bridge: z.string(), policy: z.enum(['same-bridge', 'isolated']) }),
   ),
   /** How to tell that the container is gone. */
-  evidence: z.optional(z.string()),
+  evidence: textIfAny,
 });
 export type Holding = z.infer<typeof Holding>;

@@ -12,7 +12,7 @@ export const DEFAULT_DELEGATE = 'bridge';
 /** The bridge of the delegate bridge, likewise. */
 const DEFAULT_BRIDGE = 'cni0';
 
-export const FlannelConfig = object({
+export const FlannelConfig = object(() => ({
   /** The file that flanneld writes. */
   subnetFile: optional(z.string(), '/run/flannel/subnet.env'),
   /** Folder of the delegates' configurations, kept from ADD to DEL. */
@@ -33,10 +33,13 @@ export const FlannelConfig = object({
     {},
   ),
   /** Base of the delegate's `ipam`; flannel sets its ranges and adds routes. */
-  ipam: optional(object({ routes: optional(z.array(RouteConfig), []) }), { routes: [] }),
+  ipam: optional(
+    object(() => ({ routes: optional(z.array(RouteConfig), []) })),
+    { routes: [] },
+  ),
   /** Handed to the delegate as it is. */
   runtimeConfig: z.optional(Json),
-});
+}));
 export type FlannelConfig = z.infer<typeof FlannelConfig>;
 
 /** The delegate's type. */

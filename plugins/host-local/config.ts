@@ -5,12 +5,12 @@ import { Prefix } from '#lib/addr/prefix.ts';
 import { parseArgs } from '#lib/cni/args.ts';
 import { CniError, CODE, prefixed } from '#lib/cni/error.ts';
 import { refuseManyOfFamily, RouteConfig } from '#lib/cni/result.ts';
-import { address, object, optional, prefix, textAs } from '#lib/cni/schema.ts';
+import { address, object, optional, prefix, textAs, textOrEmpty } from '#lib/cni/schema.ts';
 import type { SpecVersion } from '#lib/cni/version.ts';
 import type { Environment } from '#lib/sys/process.ts';
 import { type RangeConfig, RangeSet } from './range-set.ts';
 
-const rangeKeys = {
+const rangeKeys = () => ({
   /** Network in CIDR notation, without host bits. */
   subnet: z.optional(prefix),
   /** First address to give away; default: the one after the network's. */
@@ -19,13 +19,13 @@ const rangeKeys = {
   rangeEnd: z.optional(address),
   /** Default: the address after the network's. It is never given away. */
   gateway: z.optional(address),
-};
+});
 
 /** More of them than anybody writes: each is compared with each. */
 const LIST_LIMIT = 1000;
 
 const RangeSetConfig = z
-  .array(object({ ...rangeKeys, subnet: prefix }))
+  .array(object(() => ({ ...rangeKeys(), subnet: prefix })))
   .check(z.maxLength(LIST_LIMIT));
 
 /** An address with or without prefix length, which is not looked at. */
@@ -34,40 +34,40 @@ const requestedAddress = textAs((text) =>
 );
 
 /** The configuration of host-local, within that of the plugin that calls it. */
-export const HostLocalConfig = object({
+export const HostLocalConfig = object(() => ({
   /** What host-local is configured by. */
   ipam: z.optional(
-    object({
-      ...rangeKeys,
+    object(() => ({
+      ...rangeKeys(),
       /** Range sets: one address is given out of each. */
       ranges: optional(z.array(RangeSetConfig).check(z.maxLength(LIST_LIMIT)), []),
       /** Routes for the container, passed on as they are. */
       routes: optional(z.array(RouteConfig), []),
       /** Folder of the reservations; default /var/lib/cni/networks. */
-      dataDir: optional(z.string(), ''),
+      dataDir: textOrEmpty,
       /** A file like /etc/resolv.conf, passed on as DNS settings. */
-      resolvConf: optional(z.string(), ''),
-    }),
+      resolvConf: textOrEmpty,
+    })),
   ),
   runtimeConfig: z.optional(
-    object({
+    object(() => ({
       /** Capability ipRanges: range sets, before those of `ipam`. */
       ipRanges: optional(z.array(RangeSetConfig).check(z.maxLength(LIST_LIMIT)), []),
       /** Capability ips: addresses asked for. */
       ips: optional(z.array(requestedAddress).check(z.maxLength(LIST_LIMIT)), []),
-    }),
+    })),
   ),
   args: z.optional(
-    object({
+    object(() => ({
       cni: z.optional(
-        object({
+        object(() => ({
           /** Addresses asked for. */
           ips: optional(z.array(requestedAddress).check(z.maxLength(LIST_LIMIT)), []),
-        }),
+        })),
       ),
-    }),
+    })),
   ),
-});
+}));
 export type HostLocalConfig = z.infer<typeof HostLocalConfig>;
 
 /** Where reservations are kept if the configuration does not say. */

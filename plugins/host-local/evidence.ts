@@ -11,7 +11,7 @@ import {
   parseSandbox,
   type Sandbox,
 } from '#lib/cni/sandbox.ts';
-import { object } from '#lib/cni/schema.ts';
+import { object, textIfAny } from '#lib/cni/schema.ts';
 import { bootId, bootTimeNs } from '#lib/sys/boot.ts';
 
 /** What is known of a container that holds addresses. */
@@ -24,11 +24,11 @@ export interface Evidence {
 }
 
 /** The same in a file of the index. */
-export const EvidenceEntry = object({
+export const EvidenceEntry = object(() => ({
   boot: z.string(),
-  netns: z.optional(z.string()),
+  netns: textIfAny,
   guarded: z.boolean(),
-});
+}));
 
 /** What can be told of the container that an ADD is for. @throws SysError */
 export function gatherEvidence({ netns }: Attachment, isGuarded: boolean): Evidence {

@@ -32,17 +32,17 @@ export interface Holding {
 }
 
 /** What a file of the index holds. */
-const Entry = object({
+const Entry = object(() => ({
   containerID: z.string(),
   ifname: z.string(),
   reserved: z.array(
-    object({
+    object(() => ({
       address: textAs((text) => Address.parse(text)),
       writtenNs: textAs((text) => BigInt(text)),
-    }),
+    })),
   ),
   evidence: z.optional(EvidenceEntry),
-});
+}));
 
 /** A file of the index that is not whole, after a power cut, or can't be read. */
 export class TornIndex extends Error {

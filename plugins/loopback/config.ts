@@ -2,4 +2,4 @@
 import { object } from '#lib/cni/schema.ts';
 
 /** Any configuration. */
-export const LoopbackConfig = object({});
+export const LoopbackConfig = object(() => ({}));

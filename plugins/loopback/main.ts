@@ -1,4 +1,5 @@
 /** loopback: sets a container's interface `lo` up, whatever CNI_IFNAME is. It is called for every pod, and has to be quick. */
+import { Address } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import { openContainer, openContainerIfAny } from '#lib/cni/attachment.ts';
 import { NO_DNS } from '#lib/cni/config.ts';
@@ -15,8 +16,8 @@ import { LoopbackConfig } from './config.ts';
 /** The kernel puts it into every namespace. */
 const NAME = 'lo';
 
-/** RFC 1122 §3.2.1.3, RFC 4291 §2.5.3 */
-const LOOPBACK = [Prefix.parse('127.0.0.0/8'), Prefix.parse('::1/128')];
+/** RFC 1122 §3.2.1.3; RFC 4291 §2.5.3: ::1. */
+const LOOPBACK = [Prefix.parse('127.0.0.0/8'), Prefix.host(Address.of(6, 1n))];
 
 export const loopback = definePlugin({
   name: 'loopback',

@@ -1,6 +1,16 @@
 /** The keys that portmap reads, and what follows from them. */
 import * as z from 'zod/mini';
-import { addressIfAny, integer, object, optional, parseWith, textAs } from '#lib/cni/schema.ts';
+import {
+  addressIfAny,
+  flag,
+  integer,
+  object,
+  optional,
+  parseWith,
+  textAs,
+  textIfAny,
+  textList,
+} from '#lib/cni/schema.ts';
 import type { Call } from '#lib/cni/plugin.ts';
 import type { Backend } from '#lib/netfilter/backend.ts';
 
@@ -34,33 +44,33 @@ const portNumber = (kind: string) =>
   );
 
 /** One port of the host that leads to one of the container. */
-const PortMapping = object({
+const PortMapping = object(() => ({
   hostPort: portNumber('host'),
   containerPort: portNumber('container'),
   protocol: optional(protocol, 'tcp'),
   /** The one address of the host that it is for; absent or unspecified (0.0.0.0, ::): all. */
-  hostIP: z.optional(addressIfAny),
-});
+  hostIP: addressIfAny,
+}));
 export type PortMapping = z.infer<typeof PortMapping>;
 
-const Keys = object({
+const Keys = object(() => ({
   /** What translates; default nftables where the kernel has it. */
-  backend: z.optional(z.string()),
+  backend: textIfAny,
   /** Masquerade connections from the container's own subnet and from 127.0.0.0/8. */
   snat: optional(z.boolean(), true),
   /** Masquerade all connections through host ports. */
-  masqAll: optional(z.boolean(), false),
+  masqAll: flag,
   /** Bit of the packet mark for connections that are to be masqueraded. */
   markMasqBit: z.optional(integer(0, 31)),
   /** iptables: a chain of somebody else's that marks connections to be masqueraded. */
-  externalSetMarkChain: z.optional(z.string()),
+  externalSetMarkChain: textIfAny,
   /** Further conditions for IPv4, in the backend's words. */
-  conditionsV4: optional(z.array(z.string()), []),
+  conditionsV4: textList,
   /** The same for IPv6. */
-  conditionsV6: optional(z.array(z.string()), []),
+  conditionsV6: textList,
   /** Capability portMappings. */
-  runtimeConfig: z.optional(object({ portMappings: optional(z.array(PortMapping), []) })),
-});
+  runtimeConfig: z.optional(object(() => ({ portMappings: optional(z.array(PortMapping), []) }))),
+}));
 type Keys = z.infer<typeof Keys>;
 
 /**

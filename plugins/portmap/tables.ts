@@ -56,7 +56,8 @@ const LOOKUP = 'lookup';
 const HOOKED = ['prerouting', 'output'] as const;
 const LOCALNET = 'localnet';
 const LOOPBACK = Prefix.parse('127.0.0.0/8');
-const LOCALHOST6 = Address.parse('::1');
+/** ::1 */
+const LOCALHOST6 = Address.of(6, 1n);
 
 /** linux/netfilter_ipv4.h: NF_IP_PRI_RAW, NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC */
 const PRIORITY = { raw: -300, dstnat: -100, srcnat: 100 } as const;

@@ -35,19 +35,19 @@ function parseIfAny<T>(parse: () => T): T | undefined {
 
 const ips = optional(z.array(cidr("an entry in the 'ips' field is NOT in CIDR notation")), []);
 
-const StaticConfig = object({
+const StaticConfig = object(() => ({
   /** What static is configured by. */
   ipam: z.optional(
-    object({
+    object(() => ({
       /** The addresses, in the order of the result. */
       addresses: optional(
         z.array(
-          object({
+          object(() => ({
             /** With the length of its subnet. */
             address: cidr("the 'address' field is expected to be in CIDR notation"),
             /** The gateway of routes that name none. */
-            gateway: z.optional(addressIfAny),
-          }),
+            gateway: addressIfAny,
+          })),
         ),
         [],
       ),
@@ -55,15 +55,17 @@ const StaticConfig = object({
       routes: optional(z.array(RouteConfig), []),
       /** DNS settings, passed on as they are. */
       dns: optional(Dns, NO_DNS),
-    }),
+    })),
   ),
-  runtimeConfig: z.optional(object({ /** Capability ips: replaces all addresses. */ ips })),
+  runtimeConfig: z.optional(object(() => ({ /** Capability ips: replaces all addresses. */ ips }))),
   args: z.optional(
-    object({
-      cni: z.optional(object({ /** Replaces the addresses of `ipam` and CNI_ARGS. */ ips })),
-    }),
+    object(() => ({
+      cni: z.optional(
+        object(() => ({ /** Replaces the addresses of `ipam` and CNI_ARGS. */ ips })),
+      ),
+    })),
   ),
-});
+}));
 type StaticConfig = z.infer<typeof StaticConfig>;
 
 /** What ADD answers. @throws CniError INVALID_CONFIG, INVALID_ENVIRONMENT */

@@ -4,7 +4,7 @@ import { macArgument } from '#lib/cni/args.ts';
 import { duplicateKeys } from '#lib/cni/duplicate-keys.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import type { AttachmentCall } from '#lib/cni/plugin.ts';
-import { integer, macIfAny, object, optional, parseWith } from '#lib/cni/schema.ts';
+import { integer, macIfAny, object, parseWith, textIfAny, textOrEmpty } from '#lib/cni/schema.ts';
 import type { LinkAttributes } from './link-attributes.ts';
 import { type Sysctl, sysctlName } from './sysctl.ts';
 
@@ -13,10 +13,10 @@ const DEFAULT_DATA_DIR = '/run/cni/tuning';
 const INT32_MAX = 0x7fff_ffff;
 
 /** What DEL and GC need, and no more: they must not be held up by a faulty value. */
-export const TuningConfig = object({
+export const TuningConfig = object(() => ({
   /** Folder of the backups; default /run/cni/tuning. */
-  dataDir: optional(z.string(), ''),
-});
+  dataDir: textOrEmpty,
+}));
 export type TuningConfig = z.infer<typeof TuningConfig>;
 
 /** The folder of the backups. */
@@ -27,7 +27,7 @@ const tunables = {
   /** Kernel parameters below net, such as net.core.somaxconn, and their values; IFNAME in a name is the interface's. */
   sysctl: z.optional(z.record(z.string(), z.string())),
   /** Hardware address of the container's interface. */
-  mac: z.optional(macIfAny),
+  mac: macIfAny,
   /** Make the interface promiscuous; false leaves it as it is. */
   promisc: z.optional(z.boolean()),
   /** MTU of the interface, in bytes; 0 leaves it as it is. */
@@ -38,22 +38,22 @@ const tunables = {
   txQLen: z.optional(integer(0, INT32_MAX)),
 };
 
-const Keys = object({
+const Keys = object(() => ({
   ...tunables,
-  runtimeConfig: z.optional(object({ /** Capability mac. */ mac: z.optional(macIfAny) })),
-  args: z.optional(object({ cni: z.optional(object(tunables)) })),
-});
+  runtimeConfig: z.optional(object(() => ({ /** Capability mac. */ mac: macIfAny }))),
+  args: z.optional(object(() => ({ cni: z.optional(object(() => tunables)) }))),
+}));
 
 /** A backup: the values that an interface had, under the names of their keys, and whose it is. */
-export const BackupFile = object({
-  mac: z.optional(macIfAny),
+export const BackupFile = object(() => ({
+  mac: macIfAny,
   promisc: z.optional(z.boolean()),
   mtu: z.optional(integer(1)),
   allmulti: z.optional(z.boolean()),
   txQLen: z.optional(integer(0)),
   /** Not in the reference plugin's, which passes over it. */
-  cniSuite: z.optional(object({ network: z.string(), sandbox: z.optional(z.string()) })),
-});
+  cniSuite: z.optional(object(() => ({ network: z.string(), sandbox: textIfAny }))),
+}));
 
 /** What ADD sets and CHECK compares. */
 export interface Settings {

@@ -1,5 +1,6 @@
 import test from 'ava';
 import * as fc from 'fast-check';
+import { Address6 } from 'ip-address';
 import { Address, AddressError } from '#lib/addr/address.ts';
 import { macFromBytes, parseMac } from '#lib/addr/mac.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
@@ -57,6 +58,21 @@ test('an address is the same after text, bytes and number', (t) => {
       t.true(Address.fromBytes(address.toBytes()).equals(address));
       t.true(Address.of(address.family, address.value).equals(address));
     }),
+  );
+});
+
+/** Numbers with runs of zeros in many places, which random ones hardly have. */
+const gappedIpv6 = fc
+  .array(fc.constantFrom('0', '0', '1', 'ab', 'fff0'), { minLength: 8, maxLength: 8 })
+  .map((groups) => Address.parse(groups.join(':')));
+
+test('toString() writes IPv6 as the library does', (t) => {
+  fc.assert(
+    fc.property(fc.oneof(ipv6, gappedIpv6), (address) => {
+      fc.pre(address.family === 6);
+      t.is(address.toString(), Address6.fromBigInt(address.value).correctForm());
+    }),
+    { numRuns: 2000 },
   );
 });
 

@@ -18,11 +18,25 @@ test('shortenIn() cuts the value wherever it stands, and nothing else', (t) => {
 });
 
 test('an error keeps its sentence, whatever value stands in it', (t) => {
-  const error = t.throws(() => parseWith(object({ a: address }), { a: LONG }, 'config'), {
-    instanceOf: CniError,
-  });
+  const error = t.throws(
+    () =>
+      parseWith(
+        object(() => ({ a: address })),
+        { a: LONG },
+        'config',
+      ),
+    {
+      instanceOf: CniError,
+    },
+  );
   t.regex(error.message, /^Invalid config: "a" "x+… \(99800 more characters\) …x+" is not an IP/);
-  const keyed = t.throws(() => parseWith(object({ [LONG]: address }), {}, 'config'));
+  const keyed = t.throws(() =>
+    parseWith(
+      object(() => ({ [LONG]: address })),
+      {},
+      'config',
+    ),
+  );
   t.true(keyed.message.length < 400);
 });
 
