@@ -99,7 +99,7 @@ export function addMasquerade(
   commitElements(nftables, {
     elements: () => wanted.flatMap((entry) => elements(owner, entry, evidence)),
     structure: () => wanted.flatMap(structure),
-    isWhole: () => wanted.every((entry) => isWhole(nftables, entry)),
+    isWhole: () => areWhole(nftables, wanted),
     // Left by an earlier owner of the address, or by an ADD of ours that died.
     clear: () => wanted.flatMap((entry) => removals(nftables, owner, entry)),
   });
@@ -163,9 +163,14 @@ export function deleteMasquerade(nftables: Nftables, owner: Attachment, isExpect
   }
 }
 
-/** Whether packets from the addresses of a policy get to its rules. */
-const isWhole = (nftables: Nftables, { table, chain }: Entry): boolean =>
-  [POSTROUTING, chain].every((name) => nftables.listRules(table, name).length > 0);
+/** Whether packets from the addresses of entries' policies get to their rules. */
+const areWhole = (nftables: Nftables, wanted: readonly Entry[]): boolean =>
+  FAMILIES.every((family) => {
+    const own = wanted.filter((entry) => entry.family === family);
+    if (own.length === 0) return true;
+    const ruled = nftables.listRuledChains(TABLES[family]);
+    return ruled.has(POSTROUTING) && own.every(({ chain }) => ruled.has(chain));
+  });
 
 /** Takes out the addresses, but those that another attachment has by now, and what no other pod needs. @returns whether there were any */
 function deletePods(nftables: Nftables, table: Table, key: IndexKey): boolean {
@@ -208,7 +213,7 @@ export function missingMasquerade(
       const { table, address, chain } = entry;
       const pod = nftables.getElement(table, PODS, address.toBytes());
       return !(
-        isWhole(nftables, entry) &&
+        areWhole(nftables, [entry]) &&
         pod?.chain === chain &&
         pod.comment?.startsWith(commentPrefix(owner))
       );

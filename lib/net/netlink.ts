@@ -85,8 +85,9 @@ const ANSWER_LIMIT_MS = 20_000;
 /** How long a whole answer may take, however many datagrams it comes in: lists of a million entries take a second. */
 const CONVERSATION_LIMIT_MS = 60_000;
 
-/** More than the kernel puts into one datagram. */
+/** Where datagrams are received, one after the other: more than the kernel puts into one. Not zeroed: only what is used becomes memory. */
 const DATAGRAM_BYTES = 256 * 1024;
+let datagram: Buffer | undefined;
 
 /** How often a dump is begun again that a concurrent change made inconsistent. */
 const DUMP_LIMIT = 20;
@@ -111,7 +112,7 @@ function openTransport(protocol: number): Transport {
   setIfKnown(socket, SOL_NETLINK, NETLINK_CAP_ACK, 1);
   setIfKnown(socket, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
   const open = undo.move();
-  const buffer = Buffer.alloc(DATAGRAM_BYTES);
+  const buffer = (datagram ??= Buffer.allocUnsafeSlow(DATAGRAM_BYTES));
   return {
     send: (bytes) => socket.send(bytes),
     receive() {
@@ -171,26 +172,28 @@ export class Netlink implements Disposable {
 
   /**
    * Sends several requests as one datagram between a begin and an end message, which the kernel carries out all or not
-   * at all (nfnetlink batches). @throws NetlinkError for the first refused
+   * at all (nfnetlink batches). Refusals come in the order of the requests: the last one's acknowledgement ends them.
+   * @throws NetlinkError for the first refused
    */
   batch(begin: Request, requests: readonly Request[], end: Request): void {
+    if (requests.length === 0) return;
     const wait = this.#begin(`${begin.op} with ${requests.length} requests`);
     const first = this.#sequence + 1;
-    const parts = [begin, ...requests, end].map((request, index, all) =>
-      this.#encode(request, index === 0 || index === all.length - 1 ? 0 : NLM_F.ACK),
+    const last = first + requests.length;
+    const parts = [begin, ...requests, end].map((request, index) =>
+      this.#encode(request, index === requests.length ? NLM_F.ACK : 0),
     );
     this.#transport.send(Buffer.concat(parts));
-    const awaited = new Map(requests.map(({ op }, index) => [first + 1 + index, op]));
     let failure: NetlinkError | undefined;
-    while (awaited.size > 0) {
+    for (let isAnswered = false; !isAnswered;) {
       for (const message of this.#receive(wait)) {
-        const op = message.sequence === first ? begin.op : awaited.get(message.sequence);
+        const { op } = [begin, ...requests][message.sequence - first] ?? {};
         if (message.type !== NLMSG_ERROR || op === undefined) continue;
         const acknowledgement = decodeAcknowledgement(message);
         if (acknowledgement.errno !== 0) failure ??= new NetlinkError(op, acknowledgement);
         // A refused begin stands for the whole batch: nothing else need be answered.
         if (message.sequence === first) throw failure ?? new MalformedMessage(`Answer to ${op}`);
-        awaited.delete(message.sequence);
+        isAnswered ||= message.sequence === last;
       }
     }
     if (failure !== undefined) throw failure;

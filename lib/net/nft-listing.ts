@@ -28,6 +28,10 @@ export const decodeTableUse = (message: Message): number =>
 export const decodeChainUse = (message: Message): number =>
   attributesOf(message).be32(NFTA_CHAIN.USE) ?? 0;
 
+/** The chain that a rule of a list is in. */
+export const decodeRuleChain = (message: Message): string =>
+  attributesOf(message).text(NFTA_RULE.CHAIN) ?? '';
+
 /** A rule as listed: what it is known by, the chains it jumps or goes to, the values it compares with or puts in. */
 export interface ListedRule {
   readonly handle: bigint;

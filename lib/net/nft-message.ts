@@ -210,10 +210,14 @@ export const nft = {
       ],
     }),
 
-  listRules: (table: Table, chain: string) =>
-    request(`list chain ${label(table)} ${chain}`, 'GETRULE', {
+  /** The rules of a chain, or all of the table. */
+  listRules: (table: Table, chain?: string) =>
+    request(`list rules ${label(table)} ${chain ?? ''}`.trimEnd(), 'GETRULE', {
       family: table.family,
-      attributes: [attr.text(NFTA_RULE.TABLE, table.name), attr.text(NFTA_RULE.CHAIN, chain)],
+      attributes: [
+        attr.text(NFTA_RULE.TABLE, table.name),
+        ...(chain === undefined ? [] : [attr.text(NFTA_RULE.CHAIN, chain)]),
+      ],
     }),
 
   /** Accepts one that exists with the same types. */

@@ -12,6 +12,7 @@ import {
   decodeChainUse,
   decodeElements,
   decodeRule,
+  decodeRuleChain,
   decodeTableUse,
   type ListedElement,
   type ListedRule,
@@ -67,6 +68,11 @@ export class Nftables implements Disposable {
   /** The rules of a chain; none if there is no such chain. */
   listRules(table: Table, chain: string): ListedRule[] {
     return this.#list(nft.listRules(table, chain)).map(decodeRule);
+  }
+
+  /** The chains of a table that have rules; none if there is no such table. */
+  listRuledChains(table: Table): ReadonlySet<string> {
+    return new Set(this.#list(nft.listRules(table)).map(decodeRuleChain));
   }
 
   /** An element by its key, or undefined. */

@@ -23,7 +23,7 @@ import { attachmentTag, COMMENT_LENGTH, networkTag } from './owner.ts';
 const ATTACHMENTS = 'attachments';
 
 /** Keys are two interface-name-like texts, so that `nft list` shows them. */
-const KEY_TYPE = concatenation(DATA_TYPES.ifname, DATA_TYPES.ifname);
+export const INDEX_KEY_TYPE = concatenation(DATA_TYPES.ifname, DATA_TYPES.ifname);
 const NETWORK_DIGITS = 15;
 const ATTACHMENT_DIGITS = 11;
 
@@ -65,29 +65,31 @@ export function entryEvidence({ netns }: Attachment): { comment?: string } {
   return comment === '' ? {} : { comment };
 }
 
-function encodeKey({ network, attachment }: IndexKey, number: number): Uint8Array {
-  const bytes = Buffer.alloc(KEY_TYPE.bytes);
+/** An attachment, with a number, as bytes of INDEX_KEY_TYPE. */
+export function encodeIndexKey({ network, attachment }: IndexKey, number = 0): Uint8Array {
+  const bytes = Buffer.alloc(INDEX_KEY_TYPE.bytes);
   bytes.write(network, 0);
   const digits = number.toString(NUMBER_BASE).padStart(NUMBER_DIGITS, '0');
-  bytes.write(`${attachment}${digits}`, KEY_TYPE.bytes / 2);
+  bytes.write(`${attachment}${digits}`, INDEX_KEY_TYPE.bytes / 2);
   return bytes;
 }
 
-function decodeKey(key: Uint8Array): IndexKey {
+/** The attachment that such bytes name. */
+export function decodeIndexKey(key: Uint8Array): IndexKey {
   const bytes = Buffer.from(key);
   return {
     network: bytes.toString('latin1', 0, NETWORK_DIGITS),
     attachment: bytes.toString(
       'latin1',
-      KEY_TYPE.bytes / 2,
-      KEY_TYPE.bytes / 2 + ATTACHMENT_DIGITS,
+      INDEX_KEY_TYPE.bytes / 2,
+      INDEX_KEY_TYPE.bytes / 2 + ATTACHMENT_DIGITS,
     ),
   };
 }
 
 /** Makes the map in a table; `value` is the type of what is remembered. */
 export const addIndex = (table: Table, value: DataType): Request =>
-  nft.addMap(table, ATTACHMENTS, KEY_TYPE, value);
+  nft.addMap(table, ATTACHMENTS, INDEX_KEY_TYPE, value);
 
 /** Deletes the map; refused with EBUSY while anything is in it. */
 export const deleteEmptyIndex = (table: Table): Request => nft.deleteEmptySet(table, ATTACHMENTS);
@@ -99,7 +101,7 @@ export const addToIndex = (
   number: number,
   element: Omit<Element, 'key'>,
 ): Request =>
-  nft.addElement(table, ATTACHMENTS, { ...element, key: encodeKey(indexKey(owner), number) });
+  nft.addElement(table, ATTACHMENTS, { ...element, key: encodeIndexKey(indexKey(owner), number) });
 
 /** Forgets something. */
 export const deleteFromIndex = (table: Table, { key }: ListedElement): Request =>
@@ -109,7 +111,7 @@ export const deleteFromIndex = (table: Table, { key }: ListedElement): Request =
 export function listIndex(nftables: Nftables, table: Table, key: IndexKey): ListedElement[] {
   const elements: ListedElement[] = [];
   for (;;) {
-    const element = nftables.getElement(table, ATTACHMENTS, encodeKey(key, elements.length));
+    const element = nftables.getElement(table, ATTACHMENTS, encodeIndexKey(key, elements.length));
     if (element === undefined) return elements;
     elements.push(element);
   }
@@ -135,7 +137,7 @@ export function releaseStale(
   const mine = networkTag(network).slice(0, NETWORK_DIGITS);
   const entries = new Map<string, ListedElement>();
   for (const entry of nftables.listElements(table, ATTACHMENTS)) {
-    const key = decodeKey(entry.key);
+    const key = decodeIndexKey(entry.key);
     if (key.network === mine) entries.set(key.attachment, entry);
   }
   cleanUp(

@@ -13,7 +13,7 @@ export interface Transaction {
   readonly elements: () => readonly Request[];
   /** All that the elements stand in: right to repeat. */
   readonly structure: () => readonly Request[];
-  /** Whether all of that is there: somebody may have flushed the rules and left the maps. */
+  /** Whether all of that is there, rules too, as far as what the elements themselves need not be asked for: they are refused without it. */
   readonly isWhole: () => boolean;
   /** Takes out what stands at the elements' keys, or refuses by throwing. */
   readonly clear: () => readonly Request[];
@@ -21,15 +21,16 @@ export interface Transaction {
 
 /** Adds elements, with what they stand in if that is missing, in one transaction. @throws NetlinkError and what clear throws */
 export function commitElements(nftables: Nftables, transaction: Transaction): void {
-  let requests = transaction.elements();
+  // Asked for first: a transaction that is refused takes the kernel ten times as long as one that is carried out.
+  const missing = transaction.isWhole() ? [] : transaction.structure();
+  let requests = [...missing, ...transaction.elements()];
   for (let tries = 1; ; tries += 1) {
     try {
       nftables.commit(requests);
-      if (!transaction.isWhole()) nftables.commit(transaction.structure());
       return;
     } catch (error) {
       if (tries === RACE_LIMIT || !isNetlinkError(error, 'ENOENT', 'EEXIST')) throw error;
-      // ENOENT: the first pod of this policy, or somebody flushed the tables. EEXIST: left by an earlier owner.
+      // ENOENT: a table of an older release, or another's last DEL was quicker. EEXIST: left by an earlier owner.
       const cleared = isNetlinkError(error, 'EEXIST') ? transaction.clear() : [];
       requests = [...transaction.structure(), ...cleared, ...transaction.elements()];
     }
@@ -62,12 +63,14 @@ export function deleteElements(
       ...(removals[index]?.requests ?? []),
     ]);
     try {
-      nftables.commit([...requests, ...chains]);
+      nftables.commit([...requests, ...chains.requests]);
       // Of two last DELs at once each saw the other's elements: the second to get here sees none.
-      const late = deleteUnused(nftables, table, removals, 0);
-      if (late.length > 0) acceptUse(() => nftables.commit(late));
+      const late = chains.areAll ? chains : deleteUnused(nftables, table, removals, 0);
+      if (!chains.areAll) acceptUse(() => nftables.commit(late.requests));
       const isChainless = removals.every(({ chain }) => chain === undefined);
-      if (chains.length + late.length > 0 || isChainless) acceptUse(() => nftables.commit(rest));
+      if (chains.requests.length + late.requests.length > 0 || isChainless) {
+        acceptUse(() => nftables.commit(rest));
+      }
       return true;
     } catch (error) {
       // Another DEL of the same pod was quicker, or an ADD that leads to one of the chains.
@@ -78,28 +81,33 @@ export function deleteElements(
 
 /**
  * The requests that delete the chains which nothing but these elements leads to (each still does, or 0: none any more), and those
- * which nothing but these chains does.
+ * which nothing but these chains does; and whether no chain that they lead to is kept.
  */
 function deleteUnused(
   nftables: Nftables,
   table: Table,
   removals: readonly Removal[],
   each: 0 | 1,
-): Request[] {
+): { readonly requests: readonly Request[]; readonly areAll: boolean } {
   const ending = new Map<string, number>();
   const lead = (chain: string | undefined, times: number) =>
     chain !== undefined && ending.set(chain, (ending.get(chain) ?? 0) + times);
   for (const { chain } of removals) lead(chain, each);
   const requests: Request[] = [];
+  let areAll = true;
   // A chain's targets come after it: a map is walked with what is added on the way.
   for (const [chain, fewer] of ending) {
     const rules = nftables.listRules(table, chain);
     const use = nftables.chainUse(table, chain);
-    if (use === undefined || use > rules.length + fewer) continue;
+    if (use === undefined) continue;
+    if (use > rules.length + fewer) {
+      areAll = false;
+      continue;
+    }
     requests.push(nft.deleteRules(table, chain), nft.deleteChain(table, chain));
     for (const { targets } of rules) for (const target of targets) lead(target, 1);
   }
-  return requests;
+  return { requests, areAll };
 }
 
 /** Finishes what a DEL began that died after its elements were gone: deletes the table if it is empty. @throws NetlinkError */

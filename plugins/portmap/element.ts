@@ -116,7 +116,7 @@ export function heldBy(
 }
 
 /** What an element of a map of targets leads to. */
-export function decodeTarget({ value }: ListedElement, family: Family): Target | undefined {
+function decodeTarget({ value }: ListedElement, family: Family): Target | undefined {
   const bytes = ADDRESS_BYTES[family];
   if (value === undefined || value.length < bytes + 2) return undefined;
   const [high = 0, low = 0] = value.subarray(bytes);

@@ -16,6 +16,7 @@ import {
 } from '#lib/netfilter/attachment-index.ts';
 import { type Entry, heldBy, type Standing, standingAt } from './element.ts';
 import { describeHostPort, FAMILIES } from './forward.ts';
+import { distinct, forgetPod } from './pods.ts';
 import { TABLES } from './tables.ts';
 
 /** What makes room for an attachment's mappings, and which of them are there already. */
@@ -49,6 +50,9 @@ export function clearHolders(
   }
   for (const holder of holders.values()) {
     for (const request of removeAll(nftables, holder)) remove(request);
+  }
+  for (const pod of distinct(entries.map(({ forward }) => forward.pod.address))) {
+    for (const request of forgetPod(nftables, pod)) remove(request);
   }
   return { requests: [...requests.values()], shared };
 }
@@ -106,9 +110,10 @@ function isDead(nftables: Nftables, table: Table, holder: IndexKey): boolean {
 
 function removeAll(nftables: Nftables, holder: IndexKey): Request[] {
   return FAMILIES.flatMap((family) =>
-    listIndex(nftables, TABLES[family], holder).flatMap((indexed) => [
-      deleteFromIndex(TABLES[family], indexed),
-      ...(heldBy(nftables, family, holder, indexed)?.removal ?? []),
-    ]),
+    listIndex(nftables, TABLES[family], holder).flatMap((indexed) => {
+      const { removal = [], target } = heldBy(nftables, family, holder, indexed) ?? {};
+      const pod = target === undefined ? [] : forgetPod(nftables, target.address, holder);
+      return [deleteFromIndex(TABLES[family], indexed), ...removal, ...pod];
+    }),
   );
 }

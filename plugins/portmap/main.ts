@@ -8,6 +8,7 @@ import type { Result } from '#lib/cni/result.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { getLink } from '#lib/net/link.ts';
 import { findPath } from '#lib/net/route.ts';
+import type { Nftables } from '#lib/net/nftables.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
 import {
   chooseBackend,
@@ -37,11 +38,12 @@ export const portmap = definePlugin({
     const config = portmapConfig(call);
     const prevResult = requirePrevResult(call);
     const wanted = forwards(config.portMappings, prevResult, attachment);
-    releaseReused(attachment, prevResult);
+    using nftables = openNftablesIfAny();
+    releaseReused(nftables, attachment, prevResult);
     if (wanted.length === 0) return prevResult;
     using undo = new DisposableStack();
     undo.defer(() => unmap(call));
-    step('failed to set up port mappings', () => map(attachment, wanted, config));
+    step('failed to set up port mappings', () => map(nftables, attachment, wanted, config));
     if (config.masquerade.snat) openLocalhost(wanted);
     forgetFormerFlows(wanted);
     undo.move();
@@ -83,8 +85,12 @@ export const portmap = definePlugin({
   },
 });
 
-function map(attachment: Attachment, wanted: readonly Forward[], config: PortmapConfig): void {
-  using nftables = openNftablesIfAny();
+function map(
+  nftables: Nftables | undefined,
+  attachment: Attachment,
+  wanted: readonly Forward[],
+  config: PortmapConfig,
+): void {
   if (chooseBackend(config.backend, nftables) === 'iptables') {
     if (nftables !== undefined) maps.clearPorts(nftables, attachment, wanted, config);
     iptables.addMappings(attachment, wanted, config);
@@ -95,9 +101,12 @@ function map(attachment: Attachment, wanted: readonly Forward[], config: Portmap
 }
 
 /** A pod's addresses may have been a dead pod's, whose DEL never came: its host ports would lead to the new one. */
-function releaseReused(attachment: Attachment, prevResult: Result): void {
+function releaseReused(
+  nftables: Nftables | undefined,
+  attachment: Attachment,
+  prevResult: Result,
+): void {
   const addresses = ownAddresses(prevResult, attachment).map(({ address }) => address.address);
-  using nftables = openNftablesIfAny();
   if (nftables !== undefined) maps.releaseReused(nftables, attachment, addresses);
   iptables.releaseReused(nftables, attachment, addresses);
 }

@@ -8,7 +8,6 @@ import {
   entryEvidence,
   indexKey,
   type IndexKey,
-  indexKeyOf,
   releaseStale,
 } from '#lib/netfilter/attachment-index.ts';
 import {
@@ -19,18 +18,11 @@ import {
 import { commentPrefix } from '#lib/netfilter/owner.ts';
 import { addConditions } from './conditions.ts';
 import type { PortmapConfig } from './config.ts';
-import { addElements, decodeTarget, type Entry, entryOf, heldBy, standingAt } from './element.ts';
+import { addElements, type Entry, entryOf, heldBy, standingAt } from './element.ts';
 import { FAMILIES, type Forward } from './forward.ts';
 import { clearHolders, goneHolders, isOfContainer } from './holder.ts';
-import {
-  deleteEmpty,
-  MAPS,
-  type Policy,
-  type PortMaps,
-  structure,
-  TABLES,
-  workingChains,
-} from './tables.ts';
+import { addPod, distinct, findHolder, forgetPod, listPods } from './pods.ts';
+import { deleteEmpty, type Policy, structure, TABLES, workingChains } from './tables.ts';
 
 /** Adds mappings, in one transaction. @throws CniError if a live container holds one of the ports; NetlinkError */
 export function addMappings(
@@ -45,14 +37,19 @@ export function addMappings(
   // What another interface of the same container has leads to it already.
   let shared: ReadonlySet<Entry> = new Set<Entry>();
   commitElements(nftables, {
-    elements: () =>
-      FAMILIES.flatMap((family) =>
-        entries
-          .filter((entry) => entry.forward.family === family && !shared.has(entry))
-          .flatMap((entry, number) => addElements(owner, entry, number, evidence)),
-      ),
+    elements: () => {
+      const own = entries.filter((entry) => !shared.has(entry));
+      return [
+        ...FAMILIES.flatMap((family) =>
+          own
+            .filter((entry) => entry.forward.family === family)
+            .flatMap((entry, number) => addElements(owner, entry, number, evidence)),
+        ),
+        ...distinct(own.map(({ forward }) => forward.pod.address)).map((pod) => addPod(owner, pod)),
+      ];
+    },
     structure: () => policies.flatMap(structure),
-    isWhole: () => policies.every((policy) => isWhole(nftables, policy)),
+    isWhole: () => areWhole(nftables, policies),
     clear: () => {
       const cleared = clearHolders(nftables, owner, entries);
       ({ shared } = cleared);
@@ -67,11 +64,14 @@ const policiesOf = (entries: readonly Entry[]): Policy[] => [
   ...new Map(entries.map(({ policy }) => [`${policy.family} ${policy.entry}`, policy])).values(),
 ];
 
-/** Whether packets to a policy's host ports get to the rules that translate. */
-const isWhole = (nftables: Nftables, policy: Policy): boolean =>
-  workingChains(policy).every(
-    (chain) => nftables.listRules(TABLES[policy.family], chain).length > 0,
-  );
+/** Whether packets to the policies' host ports get to the rules that translate. */
+const areWhole = (nftables: Nftables, policies: readonly Policy[]): boolean =>
+  FAMILIES.every((family) => {
+    const own = policies.filter((policy) => policy.family === family);
+    if (own.length === 0) return true;
+    const ruled = nftables.listRuledChains(TABLES[family]);
+    return own.flatMap(workingChains).every((chain) => ruled.has(chain));
+  });
 
 /** Whether the rule that the nft program makes is gone. */
 const lacksConditions = (nftables: Nftables, { family, entry, conditions }: Policy): boolean =>
@@ -103,26 +103,11 @@ export function releaseReused(
   addresses: readonly Address[],
 ): void {
   const own = indexKey(owner);
-  const isFormer = (key: IndexKey | undefined): key is IndexKey =>
-    key?.network === own.network && key.attachment !== own.attachment;
-  const holders = addresses.flatMap((address) =>
-    Object.values(MAPS).flatMap((maps) => holdersOf(nftables, maps, address)),
-  );
-  for (const holder of holders.filter(isFormer)) deleteHolder(nftables, holder, false);
-}
-
-/** Whose the elements are that lead to an address. */
-function holdersOf(
-  nftables: Nftables,
-  { targets, verdicts }: PortMaps,
-  address: Address,
-): (IndexKey | undefined)[] {
-  const { family } = address;
-  return nftables
-    .listElements(TABLES[family], targets)
-    .filter((element) => decodeTarget(element, family)?.address.equals(address) === true)
-    .map(({ key }) => nftables.getElement(TABLES[family], verdicts, key))
-    .map((element) => indexKeyOf(element?.comment ?? ''));
+  for (const address of addresses) {
+    const holder = findHolder(nftables, address);
+    const isFormer = holder?.network === own.network && holder.attachment !== own.attachment;
+    if (isFormer) deleteHolder(nftables, holder, false);
+  }
 }
 
 /**
@@ -141,8 +126,14 @@ function deleteHolder(nftables: Nftables, holder: IndexKey, areExpected: boolean
     const table = { table: TABLES[family], rest: deleteEmpty(TABLES[family]) };
     const found = deleteElements(nftables, table, holder, (indexed) => {
       const held = heldBy(nftables, family, holder, indexed);
-      if (held?.target !== undefined) pods.set(String(held.target.address), held.target.address);
-      return { requests: held?.removal ?? [], chain: held?.verdict?.chain };
+      const target = held?.target?.address;
+      // Somebody deleted the target: only the list of all pods tells.
+      const led = target === undefined ? listPods(nftables, family, holder) : [target];
+      const late = led.filter((pod) => !pods.has(String(pod)));
+      for (const pod of late) pods.set(String(pod), pod);
+      const forgotten = late.flatMap((pod) => forgetPod(nftables, pod, holder));
+      const requests = [...(held?.removal ?? []), ...forgotten];
+      return { requests, chain: held?.verdict?.chain };
     });
     if (!found && areExpected) deleteIfEmpty(nftables, table);
   }
@@ -173,7 +164,7 @@ export const missingMappings = (
     const entry = entryOf(owner, forward, config);
     const { verdict, target } = standingAt(nftables, forward.family, entry);
     if (verdict === undefined || target === undefined) return true;
-    if (!isWhole(nftables, entry.policy) || lacksConditions(nftables, entry.policy)) return true;
+    if (!areWhole(nftables, [entry.policy]) || lacksConditions(nftables, entry.policy)) return true;
     if (!verdict.comment?.startsWith(commentPrefix(owner))) return !isOfContainer(verdict, owner);
     return !(
       verdict.chain === entry.policy.entry &&

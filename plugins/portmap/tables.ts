@@ -4,6 +4,7 @@
  *   map hostports, hostip_hostports   (protocol, port), or (address, protocol, port) -> goto the chain of a network's policy
  *   map targets, hostip_targets       the same keys -> (pod address, container port)
  *   map attachments                   who -> (host address or zero, protocol, port)
+ *   map pods                          pod address -> who
  *   chain prerouting, output          the hooks: what goes to an address of this host looks its port up, the address's own first
  *   chain net-NETWORK-DIGEST          a policy: marks connections that are to be masqueraded, then translates
  *   chain masquerade-BIT              the hook where marked connections are masqueraded
@@ -29,7 +30,7 @@ import {
   matchLocalDestination,
   translateDestination,
 } from '#lib/net/nft-nat.ts';
-import { addIndex, deleteEmptyIndex } from '#lib/netfilter/attachment-index.ts';
+import { addIndex, deleteEmptyIndex, INDEX_KEY_TYPE } from '#lib/netfilter/attachment-index.ts';
 import { policyChain } from '#lib/netfilter/owner.ts';
 import type { PortmapConfig } from './config.ts';
 
@@ -50,6 +51,9 @@ export const MAPS = {
   any: { verdicts: 'hostports', targets: 'targets' },
   one: { verdicts: 'hostip_hostports', targets: 'hostip_targets' },
 } as const satisfies Record<string, PortMaps>;
+
+/** Whose mappings lead to an address: when it is given out again, they are to go. */
+export const PODS = 'pods';
 
 const COMMENT = 'CNI port mappings';
 const LOOKUP = 'lookup';
@@ -104,6 +108,7 @@ export function structure(policy: Policy): Request[] {
     nft.addMap(table, MAPS.one.verdicts, fullType, DATA_TYPES.verdict),
     nft.addMap(table, MAPS.one.targets, fullType, targetType),
     addIndex(table, fullType),
+    nft.addMap(table, PODS, addressType, INDEX_KEY_TYPE),
     nft.addChain(table, LOOKUP),
     nft.deleteRules(table, LOOKUP),
     nft.addRule(table, LOOKUP, [...loadAddressAndPort(family), lookupVerdict(MAPS.one.verdicts)]),
@@ -185,7 +190,7 @@ export function deleteEmpty(table: Table): Request[] {
   const maps = [MAPS.any, MAPS.one].flatMap(({ verdicts, targets }) => [verdicts, targets]);
   return [
     nft.deleteRules(table),
-    ...maps.map((map) => nft.deleteEmptySet(table, map)),
+    ...[...maps, PODS].map((map) => nft.deleteEmptySet(table, map)),
     deleteEmptyIndex(table),
     nft.deleteTable(table),
   ];
