@@ -70,12 +70,14 @@ const lazyModules = (isWanted: (path: string) => boolean): Plugin => ({
 });
 
 /**
- * What V8 is told, measured by docs/benchmarks.md. A call is over in milliseconds, and several are made at once: what prepares for a long
- * run, and threads beside the one that works, only cost.
+ * What V8 is told. A call is over in milliseconds, and several are made at once: what prepares for a long run, and threads beside the
+ * one that works, only cost. docs/benchmarks.md has what each was found to give.
  *
  * --no-rehash-snapshot: V8 begins by looking for three primes at random to key its hash function with, and sorts its tables anew by
  * them: a sixth of the start. Without, the key is the same in every process. What a call hashes comes from the node's administrator
  * and from the runtime: there is nobody to flood its tables.
+ * --min-semi-space-size: megabytes that a call never fills; with the default it collects garbage two or three times.
+ * --invocation-count-for-turbofan: the optimizing compiler takes eight megabytes; it is for loops over tens of thousands.
  *
  * Bytecode is taken with just the flags that it was made with.
  */
@@ -85,6 +87,7 @@ const V8_FLAGS = [
   '--single-threaded-gc',
   '--no-sparkplug',
   '--no-maglev',
+  '--invocation-count-for-turbofan=20000',
 ];
 
 /** Files of a bundle by the loader's names for them. */
