@@ -1,191 +1,112 @@
 /**
- * npm run bench: ADD and DEL of the whole flannel chain, of portmap and of loopback beside the reference plugins (Debian's
- * containernetworking-plugins, or --peer DIR), pod by pod in turn, in namespaces of its own. Where the peer has no flannel, its bridge gets the
- * configuration that flannel would make. Times are of whole processes; compare the ratios, not machines.
+ * npm run bench: this suite beside another (Debian's containernetworking-plugins, or --peer DIR), pod by pod in turn, in namespaces of its
+ * own; a run of everything goes to docs/benchmarks.md. --only NAME: one measurement; --pods N, --crowd N: how many calls of a
+ * row, and pods of a crowd; --json FILE: all figures. Times are of whole processes; compare the ratios, not machines.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { execaSync } from 'execa';
+import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { DemoFailure } from './demo/failure.ts';
-import { ip, netnsPath } from './demo/command.ts';
+import { ip } from './demo/command.ts';
 import { enterWorld, runInWorld } from './demo/world.ts';
+import { makeEmptyExecutable } from './bench/floor.ts';
+import { judge, type Mark } from './bench/marks.ts';
+import { describeMachine, diskBytes, formatMarks, formatRow, ROW_HEADER } from './bench/report.ts';
+import { MEASUREMENTS } from './bench/measurements.ts';
+import type { Row } from './bench/rows.ts';
+import { replaceFigures } from './figures.ts';
+import { readNumber, readOptions } from './options.ts';
 import { ensureBuilt, ensureTools, NotPrepared } from './prepare.ts';
 
 const INSIDE = '--inside';
-const OURS = join(import.meta.dirname, '..', 'dist', 'bin');
-const REFERENCE = '/usr/lib/cni';
-const FOLDER = '/run/bench';
+const ROOT = join(import.meta.dirname, '..');
+const OURS = join(ROOT, 'dist', 'bin');
+const EMPTY = join(ROOT, 'dist', 'bench');
+const DOCUMENT = join(ROOT, 'docs', 'benchmarks.md');
+const PEER = '/usr/lib/cni';
 
-/** Counted pairs of a row, after those that warm the caches. */
-const PODS = 25;
-const WARM_UP = 3;
+const TOOLS = {
+  ip: 'iproute2',
+  unshare: 'util-linux',
+  strip: 'binutils',
+  iptables: 'iptables',
+  '/usr/bin/time': 'time',
+};
 
-const TOOLS = { ip: 'iproute2', unshare: 'util-linux', strip: 'binutils', iptables: 'iptables' };
-
-type Side = 'ours' | 'reference';
-type Command = 'ADD' | 'DEL';
-
-/** Milliseconds of each counted call. */
-type Times = Record<Side, Record<Command, number[]>>;
-
-/** A plugin and its configuration. */
-interface Plugin {
-  readonly name: string;
-  readonly config: object;
+interface Options {
+  readonly peer: string;
+  readonly only: string | undefined;
+  readonly json: string | undefined;
+  readonly pods: number;
+  readonly crowd: number;
 }
 
-/** What is measured: one plugin of each side, for pods of which no more than the namespace is there. */
-interface Row {
-  readonly title: string;
-  readonly plugins: Readonly<Record<Side, Plugin>>;
+/** @throws DemoFailure that says what is wrong with them */
+function parseOptions(args: readonly string[]): Options {
+  const text = { type: 'string' } as const;
+  const values = readOptions(args, { peer: text, only: text, json: text, pods: text, crowd: text });
+  const names = Object.keys(MEASUREMENTS);
+  if (values.only !== undefined && !names.includes(values.only)) {
+    throw new DemoFailure(`--only knows ${names.join(', ')}, not "${values.only}"`);
+  }
+  return {
+    peer: resolve(values.peer ?? PEER),
+    only: values.only,
+    json: values.json === undefined ? undefined : resolve(values.json),
+    pods: Math.max(1, readNumber(values.pods, '--pods') ?? 25),
+    crowd: Math.max(1, readNumber(values.crowd, '--crowd') ?? 100),
+  };
 }
 
-function measure({ plugins }: Row, peer: string): Times {
-  const times: Times = { ours: { ADD: [], DEL: [] }, reference: { ADD: [], DEL: [] } };
-  for (let pod = 0; pod < PODS + WARM_UP; pod += 1) {
-    for (const side of ['ours', 'reference'] as const) {
-      const name = `pod-${side}-${pod}`;
-      ip('netns', 'add', name);
-      const folder = side === 'ours' ? OURS : peer;
-      const added = call('ADD', name, folder, plugins[side]);
-      const deleted = call('DEL', name, folder, plugins[side]);
-      if (pod >= WARM_UP) {
-        times[side].ADD.push(added);
-        times[side].DEL.push(deleted);
-      }
-      ip('netns', 'del', name);
+/** Everything, in the world. @returns the exit status */
+async function measureAll({ peer, only, json, pods, crowd }: Options): Promise<number> {
+  ip('link', 'set', 'lo', 'up');
+  mkdirSync('/run/bench', { recursive: true });
+  const empty = join(EMPTY, 'empty');
+  const plan = { folders: { ours: OURS, peer }, empty, pods, crowd };
+  console.log(`Medians, and between which the middle half lies; ${pods} pods taken in turn`);
+  console.log(ROW_HEADER);
+  const rows: Row[] = [];
+  for (const [name, measure] of Object.entries(MEASUREMENTS)) {
+    if (only !== undefined && only !== name) continue;
+    for await (const row of measure(plan)) {
+      rows.push(row);
+      console.log(formatRow(row));
     }
   }
-  return times;
+  const disk = { suite: diskBytes(OURS), empty: statSync(empty).size, peer: diskBytes(peer) };
+  const marks = judge(rows, only === undefined ? disk.suite / disk.empty : undefined);
+  const machine = [...describeMachine(peer), describeDisk(disk)];
+  console.log(['', ...machine, '', formatMarks(marks)].join('\n'));
+  if (json !== undefined)
+    writeFileSync(json, JSON.stringify({ machine, disk, rows, marks }, null, 2));
+  if (only === undefined) writeDocument(machine, rows, marks);
+  return 0;
 }
 
-/** @returns milliseconds @throws DemoFailure with what the plugin said */
-function call(command: Command, pod: string, folder: string, { name, config }: Plugin): number {
-  const program = join(folder, name);
-  const env = {
-    CNI_COMMAND: command,
-    CNI_CONTAINERID: pod,
-    CNI_NETNS: netnsPath(pod),
-    CNI_IFNAME: 'eth0',
-    CNI_PATH: folder,
-    PATH: process.env['PATH'] ?? '',
-  };
-  const options = { input: JSON.stringify(config), env, extendEnv: false, reject: false };
-  const start = performance.now();
-  const { failed, stdout, stderr } = execaSync(program, options);
-  const ms = performance.now() - start;
-  if (failed) throw new DemoFailure(`${command} by "${program}" failed: ${stdout}${stderr}`);
-  return ms;
-}
+const describeDisk = ({
+  suite,
+  empty,
+  peer,
+}: Readonly<Record<'suite' | 'empty' | 'peer', number>>) =>
+  `installed: ours ${megabytes(suite)} MB (one file under all names; empty executable ${megabytes(empty)} MB), peer ${megabytes(peer)} MB`;
 
-const common = { cniVersion: '1.0.0', name: 'cbr0' };
+const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
 
-/** The whole chain from flannel on; flannel masquerades by the delegate just when flanneld does not. */
-function flannelRow(ipMasq: boolean): Row {
-  const subnetFile = join(FOLDER, ipMasq ? 'masq.env' : 'plain.env');
-  const lines = [
-    'FLANNEL_NETWORK=10.244.0.0/16',
-    'FLANNEL_SUBNET=10.244.1.1/24',
-    'FLANNEL_MTU=1450',
-    `FLANNEL_IPMASQ=${!ipMasq}`,
+/** Puts a run's figures between the document's own words, which stay. */
+function writeDocument(
+  machine: readonly string[],
+  rows: readonly Row[],
+  marks: readonly Mark[],
+): void {
+  const tables = [
+    ...machine.map((line) => `- ${line}`),
+    '',
+    formatMarks(marks),
+    '',
+    ROW_HEADER,
+    ...rows.map(formatRow),
   ];
-  writeFileSync(subnetFile, `${lines.join('\n')}\n`);
-  const ours = {
-    ...common,
-    type: 'flannel',
-    subnetFile,
-    dataDir: join(FOLDER, 'flannel'),
-    ipam: { dataDir: join(FOLDER, 'ours') },
-    delegate: { hairpinMode: true, isDefaultGateway: true },
-  };
-  return {
-    title: ipMasq ? 'flannel (reference: bridge) with ipMasq' : 'flannel (reference: bridge)',
-    plugins: {
-      ours: { name: 'flannel', config: ours },
-      reference: { name: 'bridge', config: bridgeConfig(ipMasq) },
-    },
-  };
-}
-
-const bridgeConfig = (ipMasq: boolean) => ({
-  ...common,
-  type: 'bridge',
-  hairpinMode: true,
-  isDefaultGateway: true,
-  isGateway: true,
-  ipMasq,
-  mtu: 1450,
-  ipam: {
-    type: 'host-local',
-    dataDir: join(FOLDER, 'reference'),
-    ranges: [[{ subnet: '10.244.1.0/24' }]],
-    routes: [{ dst: '10.244.0.0/16' }],
-  },
-});
-
-/** One mapping of a pod with an address of each family. */
-function portmapRow(): Row {
-  const config = {
-    ...common,
-    type: 'portmap',
-    runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }] },
-    prevResult: {
-      cniVersion: '1.0.0',
-      interfaces: [{ name: 'eth0', sandbox: '/run/netns/pod' }],
-      ips: [
-        { address: '10.244.1.9/24', interface: 0 },
-        { address: 'fd00:244:1::9/64', interface: 0 },
-      ],
-    },
-  };
-  const plugin = { name: 'portmap', config };
-  return {
-    title: 'portmap, one mapping, dual stack',
-    plugins: { ours: plugin, reference: plugin },
-  };
-}
-
-function loopbackRow(): Row {
-  const plugin = { name: 'loopback', config: { ...common, type: 'loopback' } };
-  return { title: 'loopback', plugins: { ours: plugin, reference: plugin } };
-}
-
-function report(title: string, times: Times): void {
-  for (const command of ['ADD', 'DEL'] as const) {
-    const [ours, reference] = [times.ours[command], times.reference[command]];
-    const ratio = median(ours) / median(reference);
-    console.log(
-      `| ${command} ${title} | ${summary(ours)} | ${summary(reference)} | ${ratio.toFixed(2)} |`,
-    );
-  }
-}
-
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
-
-const summary = (values: readonly number[]): string =>
-  `${median(values).toFixed(1)} (${Math.min(...values).toFixed(1)}–${Math.max(...values).toFixed(1)})`;
-
-async function main(args: readonly string[]): Promise<number> {
-  if (args[0] === INSIDE) {
-    const [, peer = '', machine = ''] = args;
-    enterWorld(machine);
-    ip('link', 'set', 'lo', 'up');
-    console.log(`Milliseconds of a whole call: median (least–most) of ${PODS} pods, taken in turn`);
-    console.log('| | ours | reference | ratio |\n|---|---|---|---|');
-    mkdirSync(FOLDER, { recursive: true });
-    for (const row of [flannelRow(false), flannelRow(true), portmapRow(), loopbackRow()]) {
-      report(row.title, measure(row, peer));
-    }
-    return 0;
-  }
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) {
-    throw new DemoFailure('the bench makes network namespaces: run it as root on Linux');
-  }
-  const peer = args[0] === '--peer' ? (args[1] ?? '') : REFERENCE;
-  await ensureTools({ ...TOOLS, [join(peer, 'bridge')]: 'containernetworking-plugins' });
-  await ensureBuilt();
-  return runInWorld([import.meta.filename, INSIDE, peer]);
+  replaceFigures(DOCUMENT, `${tables.join('\n')}\n`);
 }
 
 try {
@@ -194,4 +115,19 @@ try {
   if (!(error instanceof DemoFailure || error instanceof NotPrepared)) throw error;
   console.error(`bench: ${error.message}`);
   process.exitCode = 1;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  if (args[0] === INSIDE) {
+    enterWorld(args.at(-1) ?? '');
+    return measureAll(parseOptions(args.slice(1, -1)));
+  }
+  const { peer } = parseOptions(args);
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) {
+    throw new DemoFailure('the bench makes network namespaces: run it as root on Linux');
+  }
+  await ensureTools({ ...TOOLS, [join(peer, 'bridge')]: 'containernetworking-plugins' });
+  await ensureBuilt();
+  await makeEmptyExecutable(EMPTY);
+  return runInWorld([import.meta.filename, INSIDE, ...args]);
 }

@@ -1,22 +1,12 @@
 /**
  * Builds dist/bin: bundles of programs and libraries, and one executable with all of them, hard-linked under the name of each program.
- * Needs no network; strip (binutils) makes it smaller if it is there.
  */
-import {
-  chmodSync,
-  copyFileSync,
-  linkSync,
-  mkdirSync,
-  mkdtempSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { linkSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import sea from '@yao-pkg/pkg/lib-es5/sea.js';
 import { build, type BuildOptions, type Plugin } from 'esbuild';
-import { execa, ExecaError } from 'execa';
+import { execa } from 'execa';
 import { COMMAND_NAMES, PLUGIN_NAMES } from '#cmd/cni-suite/programs.ts';
+import { type Assets, makeExecutable, V8_FLAGS } from './executable.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 mkdirSync(join(ROOT, 'dist'), { recursive: true });
@@ -69,30 +59,6 @@ const lazyModules = (isWanted: (path: string) => boolean): Plugin => ({
   },
 });
 
-/**
- * What V8 is told. A call is over in milliseconds, and several are made at once: what prepares for a long run, and threads beside the
- * one that works, only cost. docs/benchmarks.md has what each was found to give.
- *
- * --no-rehash-snapshot: V8 begins by looking for three primes at random to key its hash function with, and sorts its tables anew by
- * them: a sixth of the start. Without, the key is the same in every process. What a call hashes comes from the node's administrator
- * and from the runtime: there is nobody to flood its tables.
- * --min-semi-space-size: megabytes that a call never fills; with the default it collects garbage two or three times.
- * --invocation-count-for-turbofan: the optimizing compiler takes eight megabytes; it is for loops over tens of thousands.
- *
- * Bytecode is taken with just the flags that it was made with.
- */
-const V8_FLAGS = [
-  '--no-rehash-snapshot',
-  '--min-semi-space-size=4',
-  '--single-threaded-gc',
-  '--no-sparkplug',
-  '--no-maglev',
-  '--invocation-count-for-turbofan=20000',
-];
-
-/** Files of a bundle by the loader's names for them. */
-type Assets = Readonly<Record<string, string>>;
-
 /** What scripts/loader.cjs calls a bundle with. */
 const WRAPPER = { before: '(function (require, module) {', after: '\n})' };
 
@@ -142,46 +108,19 @@ async function bundle(name: string, options: BuildOptions): Promise<Assets> {
   return { [`${name}.cjs`]: code, [`${name}.cache`]: cache };
 }
 
-/** The loader, the bundles and the pinned Node, stripped of debug symbols, become one executable. */
+/** The loader and the bundles become one executable, under all its names. */
 async function pack(assets: Assets): Promise<void> {
-  const [node, loader] = [join(WORK, 'node'), join(WORK, 'loader.cjs')];
-  copyFileSync(process.execPath, node);
-  await strip(node);
+  const [loader, output] = [join(WORK, 'loader.cjs'), join(WORK, WHOLE)];
   const bundleOf = PLUGIN_NAMES.map((name) => [name, familyOf(name)]);
   await build({
     entryPoints: [join(import.meta.dirname, 'loader.cjs')],
     outfile: loader,
     define: { BUNDLE_OF: JSON.stringify(bundleOf), WHOLE: JSON.stringify(WHOLE) },
   });
-  const output = join(WORK, 'cni-suite');
-  const seaConfig = {
-    useSnapshot: false,
-    // Node makes it without the flags, and would complain of it at each start.
-    useCodeCache: false,
-    disableExperimentalSEAWarning: true,
-    execArgv: [...V8_FLAGS, '--v8-pool-size=1', '--disable-warning=ExperimentalWarning'],
-    // The environment's NODE_OPTIONS have no say.
-    execArgvExtension: 'none',
-    assets,
-  };
-  await sea.default(loader, {
-    targets: [{ platform: 'linux', arch: process.arch, nodeRange: 'node26', output }],
-    nodePath: node,
-    seaConfig,
-  });
-  chmodSync(output, 0o755);
+  await makeExecutable(loader, assets, output);
   for (const name of NAMES) {
     // Whoever runs the last build's file goes on with it.
     linkSync(output, join(WORK, `new-${name}`));
     renameSync(join(WORK, `new-${name}`), join(BIN, name));
-  }
-}
-
-async function strip(file: string): Promise<void> {
-  try {
-    await execa('strip', ['--strip-unneeded', file]);
-  } catch (error) {
-    if (!(error instanceof ExecaError) || error.code !== 'ENOENT') throw error;
-    console.log('No strip (package binutils) here: the executable gets 30 MB larger');
   }
 }

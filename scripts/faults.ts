@@ -2,11 +2,12 @@
  * npm run faults: lets every plugin meet every fault that test/faults knows, in namespaces of its own, and writes what was seen to
  * docs/reliability.md. --only TEXT: the plugins whose title begins so; --stride N: every Nth fault. With either nothing is written.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DemoFailure } from './demo/failure.ts';
 import { ip } from './demo/command.ts';
 import { enterWorld, runInWorld } from './demo/world.ts';
+import { replaceFigures } from './figures.ts';
 import { readNumber, readOptions } from './options.ts';
 import { ensureBuilt, ensureTools, NotPrepared } from './prepare.ts';
 
@@ -66,10 +67,7 @@ async function tryAll(options: Options): Promise<number> {
   for (const finding of findings) console.log(finding);
   console.log(`\n${text}`);
   if (options.only === '' && options.stride === 1) {
-    const [before = '', , after = ''] = readFileSync(DOCUMENT, 'utf8').split(
-      /<!-- (?:begin|end) -->\n/,
-    );
-    writeFileSync(DOCUMENT, `${before}<!-- begin -->\n${text}<!-- end -->\n${after}`);
+    replaceFigures(DOCUMENT, text);
   }
   return findings.length === 0 ? 0 : 1;
 }

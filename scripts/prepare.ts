@@ -15,6 +15,7 @@ const SOURCES = [
   'cmd',
   join('scripts', 'build.ts'),
   join('scripts', 'compile.cjs'),
+  join('scripts', 'executable.ts'),
   join('scripts', 'loader.cjs'),
   'package.json',
 ];

@@ -1,0 +1,82 @@
+/** Many pods at a time, and traffic, on a node with nobody else and on one with many pods' rules and leases. */
+import { addAndDeleteCrowd, type CrowdCost } from './crowd.ts';
+import { fill } from './fill.ts';
+import { makeSides, type Plan, type Row, row, type Times } from './rows.ts';
+import type { Side, SideName } from './side.ts';
+import { measureTraffic, type Rates } from './traffic.ts';
+
+/** Pods' worth of rules and leases that nodes are filled with. */
+const FILLS = [0, 250, 1000];
+
+/** How often a crowd is measured: its time is a sum of many calls already. */
+const CROWDS = 2;
+
+/** Many pods at a time, and traffic, on nodes with nobody and with many others. */
+export async function* filled(plan: Plan): AsyncIterable<Row> {
+  const sides = makeSides(plan, 'filled');
+  for (const [index, others] of FILLS.entries()) {
+    for (const side of sides) fill(side, FILLS[index - 1] ?? 0, others);
+    yield* crowdRows(plan, sides, others);
+    if (others === 0 || others === FILLS.at(-1)) yield* trafficRows(sides, others);
+  }
+}
+
+async function* crowdRows(
+  { crowd }: Plan,
+  sides: readonly Side[],
+  others: number,
+): AsyncIterable<Row> {
+  const costs: Record<SideName, CrowdCost[]> = { ours: [], peer: [] };
+  for (let number = 0; number < CROWDS; number += 1) {
+    for (const side of sides) costs[side.name].push(await addAndDeleteCrowd(side, crowd));
+  }
+  const title = `${crowd} pods, 8 at a time, ${others} others there`;
+  const pick = (of: (cost: CrowdCost) => number): Times => ({
+    ours: costs.ours.map(of),
+    peer: costs.peer.map(of),
+  });
+  yield row(
+    `crowd-${others}`,
+    `ADD and DEL ${title}`,
+    'ms',
+    pick(({ add, del }) => add.wallMs + del.wallMs),
+  );
+  yield row(
+    `crowd-add-${others}`,
+    `ADD ${title}`,
+    'ms',
+    pick(({ add }) => add.wallMs),
+  );
+  yield row(
+    `crowd-del-${others}`,
+    `DEL ${title}`,
+    'ms',
+    pick(({ del }) => del.wallMs),
+  );
+  yield row(
+    `crowd-cpu-${others}`,
+    `the same, processor`,
+    'ms',
+    pick(({ add, del }) => add.cpuMs + del.cpuMs),
+  );
+}
+
+/** How often each way is measured. */
+const TRAFFIC_RUNS = 3;
+
+async function* trafficRows(sides: readonly Side[], others: number): AsyncIterable<Row> {
+  const rates: Record<SideName, Rates[]> = { ours: [], peer: [] };
+  for (let number = 0; number < TRAFFIC_RUNS; number += 1) {
+    for (const side of sides) rates[side.name].push(await measureTraffic(side));
+  }
+  const titles = {
+    masqueradedConnections: 'new connections, masqueraded',
+    masqueradedPackets: 'packets of a flow, masqueraded',
+    mappedConnections: 'new connections to a host port',
+    mappedPackets: 'packets of a flow to a host port',
+  };
+  for (const key of Object.keys(titles) as (keyof Rates)[]) {
+    const values = { ours: rates.ours.map((of) => of[key]), peer: rates.peer.map((of) => of[key]) };
+    yield row(`${key}-${others}`, `${titles[key]}, ${others + 1} pods`, '/s', values);
+  }
+}

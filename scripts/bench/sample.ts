@@ -1,0 +1,30 @@
+/** Figures of many calls, and what is told of them. */
+
+/** What one call took. */
+export interface Cost {
+  /** Milliseconds from its start to its end. */
+  readonly wallMs: number;
+  /** Milliseconds of processor, its children's too. */
+  readonly cpuMs: number;
+}
+
+/** Of several figures of one kind: the middle one, and between which the middle half lies. */
+export interface Summary {
+  readonly median: number;
+  readonly lower: number;
+  readonly upper: number;
+  readonly count: number;
+}
+
+/** Summarizes figures; there is at least one. */
+export function summarize(values: readonly number[]): Summary {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (part: number) =>
+    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))];
+  return {
+    median: at(0.5) ?? 0,
+    lower: at(0.25) ?? 0,
+    upper: at(0.75) ?? 0,
+    count: values.length,
+  };
+}

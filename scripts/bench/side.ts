@@ -1,0 +1,85 @@
+/** The two suites that are compared, each on a node of its own: a network namespace and folders. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { openNetns, type Netns } from '#lib/sys/netns.ts';
+import { ip, netnsPath, run } from '../demo/command.ts';
+import { type Outcome, runBeside, runTimed, type Run } from './clock.ts';
+
+/** Which suite. */
+export type SideName = 'ours' | 'peer';
+
+/** A suite on its node. */
+export interface Side {
+  readonly name: SideName;
+  /** Where its plugins are. */
+  readonly folder: string;
+  /** Whether it has a flannel; if not, its bridge gets the configuration that flannel would make. */
+  readonly hasFlannel: boolean;
+  readonly host: Netns;
+  /** Where the suite keeps its state. */
+  readonly state: string;
+}
+
+/** What a plugin is called with, besides its configuration. */
+export interface Call {
+  readonly command: 'ADD' | 'DEL' | 'VERSION';
+  /** Name of the pod's namespace, and the container's ID. */
+  readonly pod: string;
+  readonly ifName?: string;
+}
+
+/** Makes a node with a suite on it. `title` is part of its namespace's name. */
+export function makeSide(name: SideName, folder: string, title: string): Side {
+  const netns = `node-${name}-${title}`;
+  ip('netns', 'add', netns);
+  ip('-n', netns, 'link', 'set', 'lo', 'up');
+  return {
+    name,
+    folder,
+    hasFlannel: existsSync(join(folder, 'flannel')),
+    host: openNetns(netnsPath(netns)),
+    state: join('/run/bench', netns),
+  };
+}
+
+/** A call of a plugin as a runtime makes it. */
+function pluginRun({ folder }: Side, plugin: string, config: object, call: Call): Run {
+  return {
+    program: join(folder, plugin),
+    env: {
+      CNI_COMMAND: call.command,
+      CNI_CONTAINERID: call.pod,
+      CNI_NETNS: netnsPath(call.pod),
+      CNI_IFNAME: call.ifName ?? 'eth0',
+      CNI_PATH: folder,
+      PATH: process.env['PATH'] ?? '',
+    },
+    input: JSON.stringify(config),
+  };
+}
+
+/** Calls a plugin and waits. @throws DemoFailure */
+export const callPlugin = (side: Side, plugin: string, config: object, call: Call): Outcome =>
+  runTimed(side.host, pluginRun(side, plugin, config, call));
+
+/** Calls a plugin beside others. @returns what it printed @throws DemoFailure */
+export const callBeside = (
+  side: Side,
+  plugin: string,
+  config: object,
+  call: Call,
+): Promise<string> => runBeside(side.host, pluginRun(side, plugin, config, call));
+
+/** The most memory that a call of a plugin has at one time, in MB. */
+export function peakMemory(side: Side, plugin: string, config: object, call: Call): number {
+  const { program, env, input } = pluginRun(side, plugin, config, call);
+  const file = '/run/bench/peak';
+  // By a program of its own: what a process had before it became another counts for that too.
+  runTimed(side.host, {
+    program: '/usr/bin/time',
+    args: ['-f', '%M', '-o', file, program],
+    env,
+    input,
+  });
+  return Number(run('cat', [file])) / 1024;
+}

@@ -1,0 +1,92 @@
+/** How fast packets and new connections get through what the plugins made: from a pod to the outside, and by a host port to a pod. */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { type Netns, openNetns, within } from '#lib/sys/netns.ts';
+import { ip, netnsPath } from '../demo/command.ts';
+import { DemoFailure } from '../demo/failure.ts';
+import { addPod, deletePod } from './chain.ts';
+import type { Side } from './side.ts';
+
+const PROGRAM = [
+  '--disable-warning=ExperimentalWarning',
+  join(import.meta.dirname, 'flows.ts'),
+] as const;
+
+/** How long each direction is measured. */
+const RUN_MS = 1500;
+
+const HOST = '192.0.2.1';
+const OUTSIDE = '192.0.2.2';
+const SERVER_PORT = 9000;
+const HOST_PORT = 8080;
+const POD_PORT = 80;
+
+/** Per second. */
+export interface Rates {
+  readonly masqueradedConnections: number;
+  readonly masqueradedPackets: number;
+  readonly mappedConnections: number;
+  readonly mappedPackets: number;
+}
+
+/** Measures with one more pod on a node, and somebody outside; both go when it is done. @throws DemoFailure */
+export async function measureTraffic(side: Side): Promise<Rates> {
+  const [pod, outside] = [`traffic-${side.name}`, `outside-${side.name}`];
+  const portMappings = [
+    { hostPort: HOST_PORT, containerPort: POD_PORT, protocol: 'tcp' },
+    { hostPort: HOST_PORT, containerPort: POD_PORT, protocol: 'udp' },
+  ] as const;
+  ip('netns', 'add', pod);
+  connectOutside(side, outside);
+  const { result } = addPod(side, { name: pod, portMappings });
+  try {
+    using podNetns = openNetns(netnsPath(pod));
+    using outsideNetns = openNetns(netnsPath(outside));
+    await using _outer = await serve(outsideNetns, SERVER_PORT);
+    await using _inner = await serve(podNetns, POD_PORT);
+    return {
+      masqueradedConnections: rate(podNetns, 'connect', OUTSIDE, SERVER_PORT),
+      masqueradedPackets: rate(podNetns, 'send', OUTSIDE, SERVER_PORT),
+      mappedConnections: rate(outsideNetns, 'connect', HOST, HOST_PORT),
+      mappedPackets: rate(outsideNetns, 'send', HOST, HOST_PORT),
+    };
+  } finally {
+    deletePod(side, { name: pod, portMappings }, result);
+    for (const name of [pod, outside]) ip('netns', 'del', name);
+  }
+}
+
+/** Somebody outside the cluster, next to the node. */
+function connectOutside({ host }: Side, outside: string): void {
+  ip('netns', 'add', outside);
+  within(host, () => {
+    ip('link', 'add', 'uplink', 'type', 'veth', 'peer', 'eth0', 'netns', outside);
+    ip('address', 'add', `${HOST}/24`, 'dev', 'uplink');
+    ip('link', 'set', 'uplink', 'up');
+  });
+  ip('-n', outside, 'address', 'add', `${OUTSIDE}/24`, 'dev', 'eth0');
+  ip('-n', outside, 'link', 'set', 'eth0', 'up');
+}
+
+async function serve(netns: Netns, port: number): Promise<AsyncDisposable> {
+  const args = [...PROGRAM, 'serve', String(port)];
+  const server = within(netns, () =>
+    spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] }),
+  );
+  await once(server.stdout, 'data');
+  return {
+    async [Symbol.asyncDispose]() {
+      const ended = once(server, 'close');
+      server.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+function rate(netns: Netns, mode: 'connect' | 'send', address: string, port: number): number {
+  const args = [...PROGRAM, mode, address, String(port), String(RUN_MS)];
+  const { status, stdout, stderr } = within(netns, () => spawnSync(process.execPath, args));
+  if (status !== 0) throw new DemoFailure(`no traffic to ${address} port ${port}: ${stderr}`);
+  return Number(stdout);
+}
