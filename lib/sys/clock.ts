@@ -1,10 +1,8 @@
 /** Waiting, without letting anything else of this process run. */
 
-const cell = new Int32Array(new SharedArrayBuffer(4));
-
 /** Blocks the thread for this many milliseconds. */
 export function sleep(ms: number): void {
-  Atomics.wait(cell, 0, 0, ms);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 /** Milliseconds since some moment in the past, never going back. */

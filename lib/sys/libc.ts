@@ -1,5 +1,4 @@
 /** The C library, and what Node brings of OpenSSL's: every signature that the project calls, in one table. */
-import { dlopen, getInt32 } from 'node:ffi';
 import { SysError } from './error.ts';
 
 /** man 2 of each name, man 3ssl of SHA512; `buffer` is a pointer to bytes, i64 and u64 are bigint in JavaScript. */
@@ -16,22 +15,32 @@ const SIGNATURES = {
   SHA512: { arguments: ['buffer', 'u64', 'buffer'], return: 'pointer' },
 } as const;
 
-type Functions = ReturnType<typeof load>['functions'];
+/** The functions, and how to read what went wrong. */
+interface Library {
+  readonly functions: ReturnType<typeof load>;
+  readonly errno: () => number;
+}
+type Functions = Library['functions'];
 
-function load() {
-  return dlopen(null, {
+/** Loaded when it is needed: not at build time, and not by calls that find nothing to do. */
+const ffi = () => process.getBuiltinModule('node:ffi');
+
+const load = () => ({
+  ...ffi().dlopen(null, {
     ...SIGNATURES,
     __errno_location: { arguments: [], return: 'pointer' },
-  } as const);
-}
+  } as const).functions,
+});
 
-let loaded: { functions: Functions; errno: bigint } | undefined;
+let loaded: Library | undefined;
 
 /** The functions, resolved in the running process at the first call. */
-function library(): { functions: Functions; errno: bigint } {
+function library(): Library {
   if (loaded === undefined) {
-    const { functions } = load();
-    loaded = { functions: { ...functions }, errno: functions.__errno_location() };
+    const functions = load();
+    const { getInt32 } = ffi();
+    const place = functions.__errno_location();
+    loaded = { functions, errno: () => getInt32(place, 0) };
   }
   return loaded;
 }
@@ -53,7 +62,7 @@ export function sysCall<R extends number | bigint>(
   for (let tries = 0; ; tries += 1) {
     const result = call(functions);
     if (Number(result) !== -1) return result;
-    const code = getInt32(errno, 0);
+    const code = errno();
     if (code !== EINTR || tries >= EINTR_LIMIT) throw SysError.fromErrno(syscall, code, path);
   }
 }
