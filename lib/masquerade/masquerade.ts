@@ -20,6 +20,14 @@ export interface MasqueradeOptions extends MasqueradePolicy {
   readonly backend: Backend | undefined;
 }
 
+/** An attachment that is no longer to be masqueraded. */
+interface Masqueraded {
+  readonly owner: Attachment;
+  readonly addresses: readonly Prefix[] | undefined;
+  /** Those of the network, if it wants masquerading now. */
+  readonly options: MasqueradeOptions | undefined;
+}
+
 /** Masquerades a pod's addresses, given with the length of their subnet; `undo` ends it. @throws CniError */
 export function masquerade(
   owner: Attachment,
@@ -28,7 +36,10 @@ export function masquerade(
   undo: DisposableStack,
 ): void {
   if (addresses.length === 0) return;
-  undo.defer(() => unmasquerade(owner, addresses, options));
+  undo.defer(() => {
+    using closing = new DisposableStack();
+    unmasquerade({ owner, addresses, options }, closing);
+  });
   step('failed to set up masquerading', () => {
     using nftables = openNftablesIfAny();
     if (chooseBackend(options.backend, nftables) === 'iptables') {
@@ -41,14 +52,14 @@ export function masquerade(
 /**
  * Ends the masquerading of an attachment, whichever backend of ours or of the reference plugins made it. Its addresses need
  * not be known: they only tell interfaces apart that share a container, a network and an iptables chain. Nothing to end is
- * accepted. `options` are those of the network, if it wants masquerading now. @throws CniError
+ * accepted. Whoever closes a conversation in which something was deleted waits until the kernel has let go of it, some 20 ms: it stays
+ * open in `closing`, for work that can be done meanwhile. @throws CniError
  */
 export function unmasquerade(
-  owner: Attachment,
-  addresses: readonly Prefix[] | undefined,
-  options: MasqueradeOptions | undefined,
+  { owner, addresses, options }: Masqueraded,
+  closing: DisposableStack,
 ): void {
-  using nftables = openNftablesIfAny();
+  const nftables = closing.use(openNftablesIfAny());
   cleanUp(
     () => nftables && maps.deleteMasquerade(nftables, owner, options !== undefined),
     () => nftables && deleteReferenceRules(nftables, owner),

@@ -90,12 +90,13 @@ export const bridge = definePlugin({
 
   del(call) {
     const { attachment, config } = call;
+    using closing = new DisposableStack();
     using netns = openContainerIfAny(attachment);
     using rtnl = netns && openRtnl(netns);
     using host = openRtnl();
     const addresses = knownAddresses(call, rtnl);
     cleanUp(
-      () => unmasquerade(attachment, addresses, config.masquerade),
+      () => unmasquerade({ owner: attachment, addresses, options: config.masquerade }, closing),
       () => config.macSpoofCheck && deleteSpoofCheck(attachment),
       // Before, so that a DEL that dies here is completed by the next: only the interface tells the addresses.
       () => forget(host, config, addresses ?? []),

@@ -78,12 +78,13 @@ export const ptp = definePlugin({
 
   del(call) {
     const { attachment, config, prevResult } = call;
+    using closing = new DisposableStack();
     using netns = openContainerIfAny(attachment);
     using rtnl = netns && openRtnl(netns);
     using host = openRtnl();
     const addresses = knownAddresses(call, rtnl);
     cleanUp(
-      () => unmasquerade(attachment, addresses, config.masquerade),
+      () => unmasquerade({ owner: attachment, addresses, options: config.masquerade }, closing),
       // The host's end goes with it, and what the host knew of the container with that.
       () =>
         (rtnl !== undefined && deleteLink(rtnl, attachment.ifName)) ||
