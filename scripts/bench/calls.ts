@@ -60,22 +60,25 @@ export async function* conflist(plan: Plan): AsyncIterable<Row> {
 const HELD = [10, 1000, 10_000, 60_000];
 const FIRST_HELD = Address.parse('10.8.0.2');
 
-/** host-local alone. */
+/** host-local alone, with few and with many held in the same turns. */
 export async function* leases(plan: Plan): AsyncIterable<Row> {
   const sides = makeSides(plan, 'leases');
-  for (const held of HELD) {
+  const costs = HELD.map((held) => ({ held, add: noTimes(), del: noTimes() }));
+  for (const { held } of costs) {
     const addresses = Array.from({ length: held }, (_, number) => FIRST_HELD.plus(BigInt(number)));
     for (const { state } of sides) writeLeases(`${state}/${held}/cbr0`, addresses);
-    const [add, del] = [noTimes(), noTimes()];
-    // The peer reads all of them each time.
-    inTurn(sides, held > 10_000 ? Math.ceil(plan.pods / 3) : plan.pods, (side, pod, isCounted) => {
+  }
+  inTurn(sides, plan.pods, (side, pod, isCounted) => {
+    for (const { held, add, del } of costs) {
       const { name, config } = hostLocal(`${side.state}/${held}`);
       const added = callPlugin(side, name, config, { command: 'ADD', pod });
       const deleted = callPlugin(side, name, config, { command: 'DEL', pod });
-      if (!isCounted) return;
+      if (!isCounted) continue;
       add[side.name].push(added.wallMs);
       del[side.name].push(deleted.wallMs);
-    });
+    }
+  });
+  for (const { held, add, del } of costs) {
     yield row(`leases-add-${held}`, `ADD host-local, ${held} held`, 'ms', add);
     yield row(`leases-del-${held}`, `DEL host-local, ${held} held`, 'ms', del);
   }

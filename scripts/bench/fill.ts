@@ -27,9 +27,9 @@ const FIRST_PORT = 10_000;
 
 const addressOf = (number: number): Address => FIRST_ADDRESS.plus(BigInt(number));
 
-/** Makes what the pods from the `from`th to before the `to`th leave. @throws DemoFailure */
-export function fill(side: Side, from: number, to: number): void {
-  const numbers = Array.from({ length: to - from }, (_, index) => from + index);
+/** Makes what this many pods leave. @throws DemoFailure */
+export function fill(side: Side, count: number): void {
+  const numbers = Array.from({ length: count }, (_, index) => index);
   writeLeases(
     join(leasesOf(side), 'cbr0'),
     numbers.map((number) => addressOf(number)),

@@ -11,36 +11,37 @@ const FILLS = [0, 250, 1000];
 /** How often a crowd is measured: its time is a sum of many calls already. */
 const CROWDS = 2;
 
-/** Many pods at a time, and traffic, on nodes with nobody and with many others. */
+/** Many pods at a time, and traffic, on nodes with nobody and with many others, in turn. */
 export async function* filled(plan: Plan): AsyncIterable<Row> {
-  const sides = makeSides(plan, 'filled');
-  for (const [index, others] of FILLS.entries()) {
-    for (const side of sides) fill(side, FILLS[index - 1] ?? 0, others);
-    yield* crowdRows(plan, sides, others);
-    if (others === 0 || others === FILLS.at(-1)) yield* trafficRows(sides, others);
+  const nodes = FILLS.map((others) => {
+    const sides = makeSides(plan, `others-${others}`);
+    for (const side of sides) fill(side, others);
+    const costs: Record<SideName, CrowdCost[]> = { ours: [], peer: [] };
+    return { others, sides, costs };
+  });
+  for (let number = 0; number < CROWDS; number += 1) {
+    for (const { sides, costs } of nodes) {
+      for (const side of sides) costs[side.name].push(await addAndDeleteCrowd(side, plan.crowd));
+    }
+  }
+  for (const { others, costs } of nodes) yield* crowdRows(plan.crowd, others, costs);
+  for (const { others, sides } of [nodes[0], nodes.at(-1)].filter((node) => node !== undefined)) {
+    yield* trafficRows(sides, others);
   }
 }
 
-async function* crowdRows(
-  { crowd }: Plan,
-  sides: readonly Side[],
+function* crowdRows(
+  crowd: number,
   others: number,
-): AsyncIterable<Row> {
-  const costs: Record<SideName, CrowdCost[]> = { ours: [], peer: [] };
-  for (let number = 0; number < CROWDS; number += 1) {
-    for (const side of sides) costs[side.name].push(await addAndDeleteCrowd(side, crowd));
-  }
+  costs: Record<SideName, CrowdCost[]>,
+): Iterable<Row> {
   const title = `${crowd} pods, 8 at a time, ${others} others there`;
   const pick = (of: (cost: CrowdCost) => number): Times => ({
     ours: costs.ours.map(of),
     peer: costs.peer.map(of),
   });
-  yield row(
-    `crowd-${others}`,
-    `ADD and DEL ${title}`,
-    'ms',
-    pick(({ add, del }) => add.wallMs + del.wallMs),
-  );
+  const both = pick(({ add, del }) => add.wallMs + del.wallMs);
+  yield row(`crowd-${others}`, `ADD and DEL ${title}`, 'ms', both);
   yield row(
     `crowd-add-${others}`,
     `ADD ${title}`,
@@ -53,16 +54,12 @@ async function* crowdRows(
     'ms',
     pick(({ del }) => del.wallMs),
   );
-  yield row(
-    `crowd-cpu-${others}`,
-    `the same, processor`,
-    'ms',
-    pick(({ add, del }) => add.cpuMs + del.cpuMs),
-  );
+  const processor = pick(({ add, del }) => add.cpuMs + del.cpuMs);
+  yield row(`crowd-cpu-${others}`, `the same, processor`, 'ms', processor);
 }
 
 /** How often each way is measured. */
-const TRAFFIC_RUNS = 3;
+const TRAFFIC_RUNS = 5;
 
 async function* trafficRows(sides: readonly Side[], others: number): AsyncIterable<Row> {
   const rates: Record<SideName, Rates[]> = { ours: [], peer: [] };

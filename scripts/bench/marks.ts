@@ -29,6 +29,7 @@ export function judge(rows: readonly Row[], diskRatio: number | undefined): Mark
   const peer = (id: string): number => median(byId.get(id)?.peer);
   const ratio = (id: string): number => ours(id) / peer(id);
   const start = Math.max(ours('version'), ours('start-loopback'), ours('start-flannel'));
+  // What was not measured is no mark.
   return [
     ...most('start to the handler / empty executable', start / ours('empty'), 1.15),
     ...most('flannel ADD plain', ours('plain-add'), ours('plain-empty') + 10, ' ms'),

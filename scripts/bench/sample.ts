@@ -19,12 +19,16 @@ export interface Summary {
 /** Summarizes figures; there is at least one. */
 export function summarize(values: readonly number[]): Summary {
   const sorted = values.toSorted((a, b) => a - b);
-  const at = (part: number) =>
-    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))];
+  /** Between the two that lie next to it. */
+  const at = (part: number): number => {
+    const place = (sorted.length - 1) * part;
+    const [below = 0, above = below] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];
+    return below + (above - below) * (place % 1);
+  };
   return {
-    median: at(0.5) ?? 0,
-    lower: at(0.25) ?? 0,
-    upper: at(0.75) ?? 0,
+    median: at(0.5),
+    lower: at(0.25),
+    upper: at(0.75),
     count: values.length,
   };
 }
