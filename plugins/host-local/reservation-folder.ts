@@ -129,6 +129,8 @@ export class ReservationFolder {
 
   /** @throws SysError */
   setLastReserved(set: number, address: Address): void {
+    // Away first: ext4 begins to write to the disk when a file takes the place of another, and a call that dies here loses only a hint.
+    deleteFile(this.#marker(set));
     replaceFile(this.#marker(set), address.toString());
   }
 
