@@ -1,7 +1,8 @@
 /**
  * npm run bench: this suite beside another (Debian's containernetworking-plugins, or --peer DIR), pod by pod in turn, in namespaces of its
- * own; a run of everything goes to docs/benchmarks.md. --only NAME: one measurement; --pods N, --crowd N: how many calls of a
- * row, and pods of a crowd; --json FILE: all figures. Times are of whole processes; compare the ratios, not machines.
+ * own; a run of everything, of dist/bin, goes to docs/benchmarks.md. --ours DIR: another build of ours; --only NAME: one measurement;
+ * --pods N, --crowd N: how many calls of a row, and pods of a crowd; --json FILE: all figures. Times are of whole processes; compare
+ * the ratios, not machines.
  */
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -33,6 +34,7 @@ const TOOLS = {
 };
 
 interface Options {
+  readonly ours: string;
   readonly peer: string;
   readonly only: string | undefined;
   readonly json: string | undefined;
@@ -43,12 +45,14 @@ interface Options {
 /** @throws DemoFailure that says what is wrong with them */
 function parseOptions(args: readonly string[]): Options {
   const text = { type: 'string' } as const;
-  const values = readOptions(args, { peer: text, only: text, json: text, pods: text, crowd: text });
+  const known = { ours: text, peer: text, only: text, json: text, pods: text, crowd: text };
+  const values = readOptions(args, known);
   const names = Object.keys(MEASUREMENTS);
   if (values.only !== undefined && !names.includes(values.only)) {
     throw new DemoFailure(`--only knows ${names.join(', ')}, not "${values.only}"`);
   }
   return {
+    ours: resolve(values.ours ?? OURS),
     peer: resolve(values.peer ?? PEER),
     only: values.only,
     json: values.json === undefined ? undefined : resolve(values.json),
@@ -58,11 +62,11 @@ function parseOptions(args: readonly string[]): Options {
 }
 
 /** Everything, in the world. @returns the exit status */
-async function measureAll({ peer, only, json, pods, crowd }: Options): Promise<number> {
+async function measureAll({ ours, peer, only, json, pods, crowd }: Options): Promise<number> {
   ip('link', 'set', 'lo', 'up');
   mkdirSync('/run/bench', { recursive: true });
   const empty = join(EMPTY, 'empty');
-  const plan = { folders: { ours: OURS, peer }, empty, pods, crowd };
+  const plan = { folders: { ours, peer }, empty, pods, crowd };
   console.log(`Medians, and between which the middle half lies; ${pods} pods taken in turn`);
   console.log(ROW_HEADER);
   const rows: Row[] = [];
@@ -73,13 +77,13 @@ async function measureAll({ peer, only, json, pods, crowd }: Options): Promise<n
       console.log(formatRow(row));
     }
   }
-  const disk = { suite: diskBytes(OURS), empty: statSync(empty).size, peer: diskBytes(peer) };
+  const disk = { suite: diskBytes(ours), empty: statSync(empty).size, peer: diskBytes(peer) };
   const marks = judge(rows, only === undefined ? disk.suite / disk.empty : undefined);
   const machine = [...describeMachine(peer), describeDisk(disk)];
   console.log(['', ...machine, '', formatMarks(marks)].join('\n'));
   if (json !== undefined)
     writeFileSync(json, JSON.stringify({ machine, disk, rows, marks }, null, 2));
-  if (only === undefined) writeDocument(machine, rows, marks);
+  if (only === undefined && ours === OURS) writeDocument(machine, rows, marks);
   return 0;
 }
 

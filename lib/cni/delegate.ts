@@ -14,7 +14,7 @@ import * as z from 'zod/mini';
 import type { Command } from './environment.ts';
 import { CniError, CODE } from './error.ts';
 import { parseJsonIfAny } from './json.ts';
-import { type Builtins, type Call, invoke } from './plugin.ts';
+import { type Builtins, type Call, type Invocation, invoke } from './plugin.ts';
 import { parseResultOfAnyVersion, type Result } from './result.ts';
 import { shorten } from './shorten.ts';
 import { integer, isRecord, object, optional, textOrEmpty } from './schema.ts';
@@ -49,8 +49,11 @@ export function delegateAdd(call: Call<unknown>, type: string, input: Uint8Array
   if (found.builtin === undefined) {
     undo.defer(() => ignoreErrors(() => run(found, delegateCall, 'DEL', UNDO_LIMIT_MS)));
   }
-  const json = parseOutput(run(found, delegateCall, 'ADD'), type);
-  const result = parseResultOfAnyVersion(json, call.cniVersion, `result of plugin "${type}"`);
+  const delivered: Result[] = [];
+  const text = run(found, { ...delegateCall, deliver: (result) => delivered.push(result) }, 'ADD');
+  const result =
+    delivered[0] ??
+    parseResultOfAnyVersion(parseOutput(text, type), call.cniVersion, `result of plugin "${type}"`);
   undo.move();
   return result;
 }
@@ -87,7 +90,7 @@ function ignoreErrors(body: () => void): void {
 
 function run(
   found: Found,
-  call: DelegateCall,
+  call: DelegateCall & Pick<Invocation, 'deliver'>,
   command: Command,
   timeoutMs: number = DELEGATE_LIMIT_MS,
 ): string {
@@ -101,10 +104,11 @@ function run(
   }
   const env = { ...call.env, CNI_COMMAND: command, [DEPTH]: String(depth) };
   if (found.builtin === undefined) return execute(found.path, { ...call, env }, timeoutMs);
-  const { input, builtins } = call;
+  const { input, builtins, deliver } = call;
   let answer = '';
   const print = (text: string): void => void (answer = text);
-  invoke(found.builtin, { env, builtins, readInput: () => input, print, isDelegate: true });
+  const readInput = () => input;
+  invoke(found.builtin, { env, builtins, readInput, print, deliver, isDelegate: true });
   return answer;
 }
 

@@ -72,6 +72,8 @@ export interface Invocation {
   readonly readInput: () => Uint8Array;
   /** Takes the answer, a JSON document or nothing. What it throws undoes an ADD: nobody knows of its result. */
   readonly print: (answer: string) => void;
+  /** Takes the result of an ADD as it is, for a plugin of this process that reads it; then nothing is printed. */
+  readonly deliver?: ((result: Result) => void) | undefined;
   readonly builtins: Builtins;
   /** Whether a plugin of this process makes the call. */
   readonly isDelegate: boolean;
@@ -120,7 +122,7 @@ export function invoke(plugin: AnyPlugin, invocation: Invocation): void {
     const own = attachmentCall(call, callEnv, parsed);
     if (command === 'CHECK') plugin.check(own);
     else if (command === 'DEL') plugin.del(own);
-    else add(plugin, own, invocation.print);
+    else add(plugin, own, invocation);
   }
 }
 
@@ -177,11 +179,17 @@ function orUndefined<T>(body: () => T): T | undefined {
 }
 
 /** A result that the configured version has no shape for, or that can't be printed, must not leave the attachment behind. */
-function add(plugin: AnyPlugin, call: AttachmentCall<unknown>, print: Invocation['print']): void {
+function add(
+  plugin: AnyPlugin,
+  call: AttachmentCall<unknown>,
+  { print, deliver }: Invocation,
+): void {
   const result = plugin.add(call);
   using undo = new DisposableStack();
   undo.defer(() => plugin.del(call));
-  print(encodeResult(result, call.cniVersion));
+  // Older shapes lose something, which must not come back by another plugin's result.
+  if (deliver !== undefined && isAtLeast(call.cniVersion, '0.3.0')) deliver(result);
+  else print(encodeResult(result, call.cniVersion));
   undo.move();
 }
 
