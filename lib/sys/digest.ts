@@ -1,13 +1,23 @@
 /** Digests and random bytes. */
+import { SysError } from './error.ts';
 import { sysCall } from './libc.ts';
 
 /** Bytes of a SHA-512 digest. */
 const SHA512_BYTES = 64;
 
-/** SHA-512 as 128 lower-case hexadecimal digits. By OpenSSL in the process itself: no module of Node's takes as long to load as node:crypto. */
+/**
+ * SHA-512 as 128 lower-case hexadecimal digits. By OpenSSL in the process itself: no module of Node's takes as long to load as node:crypto.
+ * @throws SysError where OpenSSL is configured to do without it
+ */
 export function sha512(text: string): string {
   const [message, digest] = [Buffer.from(text), Buffer.alloc(SHA512_BYTES)];
-  sysCall('SHA512', (c) => c.SHA512(message, BigInt(message.length), digest));
+  const place = sysCall('SHA512', (c) => c.SHA512(message, BigInt(message.length), digest));
+  // Zeros in its place would give everybody the same name.
+  if (place === 0n) {
+    const reason =
+      'OpenSSL has no SHA-512: is OPENSSL_CONF set, or /etc/ssl/openssl.cnf without a provider?';
+    throw new SysError('SHA512', 'ENOTSUP', { reason });
+  }
   return digest.toString('hex');
 }
 
