@@ -5,7 +5,6 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { spawnSync } from 'node:child_process';
 import { Address } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
@@ -17,8 +16,8 @@ import { type PortmapConfig, portmapConfig } from '#plugins/portmap/config.ts';
 import { forwards } from '#plugins/portmap/forward.ts';
 import { addMappings } from '#plugins/portmap/nftables.ts';
 import { ip } from '../demo/command.ts';
-import { DemoFailure } from '../demo/failure.ts';
 import { addPod, deletePod, leasesOf, mappings, SUBNET } from './chain.ts';
+import { runTimed } from './clock.ts';
 import type { Side } from './side.ts';
 
 /** The pods that are not there begin at this address of the subnet, and at this host port. */
@@ -121,8 +120,6 @@ function copyOf({ lines, chains }: Rules, number: number, address: string): stri
   return [...chains.map((chain) => `:${rename(chain)} - [0:0]`), ...copies];
 }
 
-function program(side: Side, file: string, args: readonly string[], input: string): string {
-  const { status, stdout, stderr } = within(side.host, () => spawnSync(file, args, { input }));
-  if (status !== 0) throw new DemoFailure(`"${file}" failed: ${stderr}`);
-  return stdout.toString();
-}
+/** Runs a program on a node. @returns what it printed @throws DemoFailure */
+const program = ({ host }: Side, file: string, args: readonly string[], input: string): string =>
+  runTimed(host, { program: file, args, env: { PATH: process.env['PATH'] ?? '' }, input }).stdout;

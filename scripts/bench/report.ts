@@ -29,8 +29,7 @@ export const formatMarks = (marks: readonly Mark[]): string =>
 const format = ({ median, lower, upper }: Summary): string =>
   `${digits(median)} (${digits(lower)}–${digits(upper)})`;
 
-const digits = (value: number): string =>
-  value >= 1000 ? value.toFixed(0) : value >= 100 ? value.toFixed(0) : value.toFixed(1);
+const digits = (value: number): string => value.toFixed(value >= 100 ? 0 : 1);
 
 /** What the figures are of: processors, memory, kernel, programs. */
 export function describeMachine(peer: string): string[] {

@@ -1,11 +1,11 @@
 /** How fast packets and new connections get through what the plugins made: from a pod to the outside, and by a host port to a pod. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { type Netns, openNetns, within } from '#lib/sys/netns.ts';
 import { ip, netnsPath } from '../demo/command.ts';
-import { DemoFailure } from '../demo/failure.ts';
 import { addPod, deletePod } from './chain.ts';
+import { runTimed } from './clock.ts';
 import type { Side } from './side.ts';
 
 const PROGRAM = [
@@ -86,7 +86,6 @@ async function serve(netns: Netns, port: number): Promise<AsyncDisposable> {
 
 function rate(netns: Netns, mode: 'connect' | 'send', address: string, port: number): number {
   const args = [...PROGRAM, mode, address, String(port), String(RUN_MS)];
-  const { status, stdout, stderr } = within(netns, () => spawnSync(process.execPath, args));
-  if (status !== 0) throw new DemoFailure(`no traffic to ${address} port ${port}: ${stderr}`);
+  const { stdout } = runTimed(netns, { program: process.execPath, args, env: {}, input: '' });
   return Number(stdout);
 }
