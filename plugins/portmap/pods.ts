@@ -30,17 +30,20 @@ export function findHolder(nftables: Nftables, address: Address): IndexKey | und
   return element?.value && decodeIndexKey(element.value);
 }
 
+const isSame = (a: IndexKey, b: IndexKey): boolean =>
+  a.network === b.network && a.attachment === b.attachment;
+
 /** The addresses that the mappings of a holder lead to, by asking for everybody's. @throws NetlinkError */
 export const listPods = (nftables: Nftables, family: Family, holder: IndexKey): Address[] =>
   nftables
     .listElements(TABLES[family], PODS)
-    .filter(({ value }) => value && decodeIndexKey(value).attachment === holder.attachment)
+    .filter(({ value }) => value && isSame(decodeIndexKey(value), holder))
     .map(({ key }) => Address.fromBytes(key));
 
 /** Forgets whose the mappings to an address are; with `holder` only if they are its. @throws NetlinkError */
 export function forgetPod(nftables: Nftables, address: Address, holder?: IndexKey): Request[] {
   const standing = findHolder(nftables, address);
   if (standing === undefined) return [];
-  if (holder !== undefined && standing.attachment !== holder.attachment) return [];
+  if (holder !== undefined && !isSame(standing, holder)) return [];
   return [nft.deleteElement(TABLES[address.family], PODS, address.toBytes())];
 }
