@@ -13,7 +13,7 @@ export interface Transaction {
   readonly elements: () => readonly Request[];
   /** All that the elements stand in: right to repeat. */
   readonly structure: () => readonly Request[];
-  /** Whether all of that is there, rules too, as far as what the elements themselves need not be asked for: they are refused without it. */
+  /** Whether its rules are there. Maps and tables need not be asked for: without them the elements are refused. */
   readonly isWhole: () => boolean;
   /** Takes out what stands at the elements' keys, or refuses by throwing. */
   readonly clear: () => readonly Request[];

@@ -22,7 +22,7 @@ interface Library {
 }
 type Functions = Library['functions'];
 
-/** Loaded when it is needed: not at build time, and not by calls that find nothing to do. */
+/** Loaded when it is needed: not by VERSION, nor by calls that find nothing to do. */
 const ffi = () => process.getBuiltinModule('node:ffi');
 
 const load = () => ({
