@@ -9,8 +9,16 @@ const { Script } = require('node:vm');
 const bundleOf = new Map(BUNDLE_OF);
 const name = process.argv0.slice(process.argv0.lastIndexOf('/') + 1);
 
-/** The bundles are ASCII: one byte a character. */
+/** What each bundle that was loaded exports. A getter asks anew each time one of its exports is touched. */
+const loaded = new Map();
+
 function load(bundle) {
+  if (!loaded.has(bundle)) loaded.set(bundle, evaluate(bundle));
+  return loaded.get(bundle);
+}
+
+/** The bundles are ASCII: one byte a character. */
+function evaluate(bundle) {
   const source = Buffer.from(getRawAsset(`${bundle}.cjs`)).latin1Slice();
   const cachedData = Buffer.from(getRawAsset(`${bundle}.cache`));
   const module = { exports: {} };

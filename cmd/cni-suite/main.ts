@@ -1,6 +1,6 @@
 /** The executable's entry: runs the program whose name it was called by, or as cni-suite the one named first. */
 import { servePlugin } from '#lib/cni/serve.ts';
-import { programArguments, programName } from '#lib/sys/process.ts';
+import { endProcess, programArguments, programName } from '#lib/sys/process.ts';
 import { findCommand, findPlugin } from './programs.ts';
 import { RELEASE } from './release.ts';
 import { runSuite } from './suite.ts';
@@ -8,13 +8,13 @@ import { runSuite } from './suite.ts';
 /** @returns whether there is a program of this name */
 function run(name: string, args: readonly string[]): boolean {
   const plugin = findPlugin(name);
-  if (plugin !== undefined) servePlugin(plugin, findPlugin, RELEASE);
-  else {
-    const command = findCommand(name);
-    if (command === undefined) return false;
-    command(args, findPlugin);
+  if (plugin !== undefined) {
+    servePlugin(plugin, findPlugin, RELEASE);
+    endProcess();
   }
-  return true;
+  const command = findCommand(name);
+  command?.(args, findPlugin);
+  return command !== undefined;
 }
 
 const args = programArguments();

@@ -61,6 +61,13 @@ test('an address is the same after text, bytes and number', (t) => {
   );
 });
 
+const ipv6Text = fc
+  .tuple(
+    fc.array(fc.constantFrom('0', '1', 'ab', 'FFF0'), { maxLength: 8 }),
+    fc.option(fc.array(fc.constantFrom('0', '1', 'ab', '0ff0'), { maxLength: 7 })),
+  )
+  .map(([head, tail]) => head.join(':') + (tail === null ? '' : `::${tail.join(':')}`));
+
 /** Numbers with runs of zeros in many places, which random ones hardly have. */
 const gappedIpv6 = fc
   .array(fc.constantFrom('0', '0', '1', 'ab', 'fff0'), { minLength: 8, maxLength: 8 })
@@ -74,6 +81,32 @@ test('toString() writes IPv6 as the library does', (t) => {
     }),
     { numRuns: 2000 },
   );
+});
+
+/** Text that is nearly IPv6, and often is. */
+const likeIpv6 = fc
+  .array(fc.constantFrom(':', ':', ':', '::', '0', 'a', 'F1', '12ab', '00000', '1.2.3.4'), {
+    maxLength: 18,
+  })
+  .map((parts) => parts.join(''));
+
+test('parse() reads IPv6 as the library does, and refuses what it refuses', (t) => {
+  const seen = { read: 0, refused: 0 };
+  const joined = fc.oneof(ipv6Text, likeIpv6);
+  fc.assert(
+    fc.property(joined, (text) => {
+      fc.pre(text.includes(':'));
+      if (Address6.isValid(text)) {
+        t.true(Address.parse(text).equals(Address.of(6, new Address6(text).bigInt())), text);
+        seen.read += 1;
+      } else {
+        t.throws(() => Address.parse(text), { instanceOf: AddressError }, text);
+        seen.refused += 1;
+      }
+    }),
+    { numRuns: 5000 },
+  );
+  t.true(seen.read > 500 && seen.refused > 500, JSON.stringify(seen));
 });
 
 test('plus() does not leave the family', (t) => {
