@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import { DemoFailure } from './demo/failure.ts';
 import { ip } from './demo/command.ts';
 import { enterWorld, runInWorld } from './demo/world.ts';
-import { makeEmptyExecutable } from './bench/floor.ts';
+import { makeEmptyExecutable } from './bench/bare.ts';
 import { judge, type Mark } from './bench/marks.ts';
 import { describeMachine, diskBytes, formatMarks, formatRow, ROW_HEADER } from './bench/report.ts';
 import { MEASUREMENTS } from './bench/measurements.ts';

@@ -2,33 +2,62 @@
 import { Address } from '#lib/addr/address.ts';
 import {
   addPod,
-  connecting,
   deletePod,
-  dualStack,
   hostLocal,
   mappings,
-  type Plugin,
-  portmap,
+  OTHER_PORTS,
+  PORTS,
+  type Subject,
 } from './chain.ts';
 import { runTimed } from './clock.ts';
 import { writeLeases } from './fill.ts';
-import { deletePair } from './floor.ts';
-import { inTurn, makeSides, type Measurement, noTimes, type Plan, type Row, row } from './rows.ts';
+import { deletePair } from './bare.ts';
+import {
+  inTurn,
+  makeSides,
+  type Measurement,
+  noTimes,
+  type Plan,
+  type Row,
+  row,
+  settle,
+  type Times,
+} from './rows.ts';
 import { callPlugin, peakMemory, type Side } from './side.ts';
 
+/** ADD and DEL of one plugin for pod after pod; `also` runs in the same turns. */
+function addAndDelete(
+  sides: readonly Side[],
+  count: number,
+  subject: Subject,
+  also: (side: Side, pod: string, isCounted: boolean) => void = () => {},
+): { add: Times; del: Times } {
+  const [add, del] = [noTimes(), noTimes()];
+  inTurn(sides, count, (side, pod, isCounted) => {
+    const { name, config } = subject(side, PORTS);
+    const added = callPlugin(side, name, config, { command: 'ADD', pod });
+    const deleted = callPlugin(side, name, config, { command: 'DEL', pod });
+    also(side, pod, isCounted);
+    if (!isCounted) return;
+    add[side.name].push(added.wallMs);
+    del[side.name].push(deleted.wallMs);
+  });
+  return { add, del };
+}
+
 /** ADD and DEL of one plugin, and in the same turns the executable that does nothing: processors are not equally fast all the time. */
-export const plugin = (id: string, title: string, make: (side: Side) => Plugin): Measurement =>
+export const plugin = (id: string, title: string, subject: Subject): Measurement =>
   async function* (plan) {
-    const [add, del, empty, pair] = [noTimes(), noTimes(), noTimes(), noTimes()];
-    inTurn(makeSides(plan, id), plan.pods, (side, pod, isCounted) => {
-      const { name, config } = make(side);
-      const added = callPlugin(side, name, config, { command: 'ADD', pod });
-      const deleted = callPlugin(side, name, config, { command: 'DEL', pod });
+    const sides = makeSides(plan, id);
+    settle(sides, (side, pod) => {
+      const { name, config } = subject(side, OTHER_PORTS);
+      callPlugin(side, name, config, { command: 'ADD', pod });
+    });
+    const [empty, pair] = [noTimes(), noTimes()];
+    const { add, del } = addAndDelete(sides, plan.pods, subject, (side, pod, isCounted) => {
       const nothing = runTimed(side.host, { program: plan.empty, env: {}, input: '' });
       const pairMs = deletePair(side, pod);
       if (!isCounted) return;
-      add[side.name].push(added.wallMs);
-      del[side.name].push(deleted.wallMs);
       empty.ours.push(nothing.wallMs);
       pair.ours.push(pairMs);
     });
@@ -38,11 +67,21 @@ export const plugin = (id: string, title: string, make: (side: Side) => Plugin):
     yield row(`${id}-pair`, `… the kernel's deletion of a veth pair in the same turns`, 'ms', pair);
   };
 
+/** The same where each pod is the first of the node, and the last. */
+export const pluginAlone = (id: string, title: string, subject: Subject): Measurement =>
+  async function* (plan) {
+    const { add, del } = addAndDelete(makeSides(plan, id), plan.pods, subject);
+    yield row(`${id}-add`, `ADD ${title}, first pod of the node`, 'ms', add);
+    yield row(`${id}-del`, `DEL ${title}, last pod of the node`, 'ms', del);
+  };
+
 /** The whole conflist as a runtime calls it. */
 export async function* conflist(plan: Plan): AsyncIterable<Row> {
+  const sides = makeSides(plan, 'conflist');
+  settle(sides, (side, name) => void addPod(side, { name, portMappings: mappings(OTHER_PORTS) }));
   const [add, del, both] = [noTimes(), noTimes(), noTimes()];
-  inTurn(makeSides(plan, 'conflist'), plan.pods, (side, name, isCounted) => {
-    const pod = { name, portMappings: mappings(8080, 8053) };
+  inTurn(sides, plan.pods, (side, name, isCounted) => {
+    const pod = { name, portMappings: mappings(PORTS) };
     const added = addPod(side, pod);
     const deleted = deletePod(side, pod, added.result);
     if (!isCounted) return;
@@ -85,18 +124,13 @@ export async function* leases(plan: Plan): AsyncIterable<Row> {
 }
 
 /** The most memory that a call has at one time. */
-export async function* memory(plan: Plan): AsyncIterable<Row> {
-  const plugins = {
-    'flannel with ipMasq': (side: Side) => connecting(side, true),
-    portmap: () => portmap(mappings(8080, 8053), dualStack),
-  };
-  for (const [title, make] of Object.entries(plugins)) {
+export const memory = (id: string, title: string, subject: Subject): Measurement =>
+  async function* (plan) {
     const peaks = noTimes();
-    inTurn(makeSides(plan, `memory-${title.slice(0, 4)}`), 3, (side, pod) => {
-      const { name, config } = make(side);
+    inTurn(makeSides(plan, id), 3, (side, pod) => {
+      const { name, config } = subject(side, PORTS);
       peaks[side.name].push(peakMemory(side, name, config, { command: 'ADD', pod }));
       callPlugin(side, name, config, { command: 'DEL', pod });
     });
-    yield row(`memory-${title.slice(0, 4)}`, `peak memory, ADD ${title}`, 'MB', peaks);
-  }
-}
+    yield row(id, `peak memory, ADD ${title}`, 'MB', peaks);
+  };

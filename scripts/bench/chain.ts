@@ -79,19 +79,19 @@ export const hostLocal = (dataDir: string): Plugin => ({
 export const loopback: Plugin = { name: 'loopback', config: { ...common, type: 'loopback' } };
 
 /** portmap behind a plugin that made `prevResult`. */
-export const portmap = (portMappings: readonly PortMapping[], prevResult: object): Plugin => ({
+const portmap = (portMappings: readonly PortMapping[], prevResult: object): Plugin => ({
   name: 'portmap',
   config: { ...common, type: 'portmap', runtimeConfig: { portMappings }, prevResult },
 });
 
 /** One mapping of each transport. */
-export const mappings = (tcpPort: number, udpPort: number): PortMapping[] => [
+export const mappings = ([tcpPort, udpPort]: Ports): PortMapping[] => [
   { hostPort: tcpPort, containerPort: 80, protocol: 'tcp' },
   { hostPort: udpPort, containerPort: 53, protocol: 'udp' },
 ];
 
 /** The result that portmap follows when it is called alone, for a pod with an address of each family. */
-export const dualStack = {
+const dualStack = {
   cniVersion: common.cniVersion,
   interfaces: [{ name: 'eth0', sandbox: '/run/netns/pod' }],
   ips: [
@@ -99,6 +99,19 @@ export const dualStack = {
     { address: 'fd00:244:1::9/64', interface: 0 },
   ],
 };
+
+/** Host ports of a pod: of TCP and of UDP. */
+type Ports = readonly [number, number];
+export const PORTS: Ports = [8080, 8053];
+/** Those of the pod that stays. */
+export const OTHER_PORTS: Ports = [9080, 9053];
+
+/** What is called for a pod; these host ports if it maps any. */
+export type Subject = (side: Side, ports: Ports) => Plugin;
+
+export const plain: Subject = (side) => connecting(side, false);
+export const masquerading: Subject = (side) => connecting(side, true);
+export const mapping: Subject = (_, ports) => portmap(mappings(ports), dualStack);
 
 /** A pod with what it is to get. */
 export interface Pod {

@@ -19,7 +19,7 @@ export async function addAndDeleteCrowd(side: Side, count: number): Promise<Crow
   const pods = Array.from({ length: count }, (_, index): Pod => {
     return {
       name: `crowd-${side.name}-${index}`,
-      portMappings: mappings(20_000 + index, 20_000 + index),
+      portMappings: mappings([20_000 + index, 20_000 + index]),
     };
   });
   for (const { name } of pods) ip('netns', 'add', name);

@@ -68,13 +68,13 @@ function fillOurs(side: Side, numbers: readonly number[]): void {
 const portmapConfigOf = (number: number): PortmapConfig => {
   const port = FIRST_PORT + number;
   return portmapConfig({
-    json: { runtimeConfig: { portMappings: mappings(port, port) } },
+    json: { runtimeConfig: { portMappings: mappings([port, port]) } },
     network: 'cbr0',
   });
 };
 
 /** A pod of the peer's whose rules are copied. */
-const TEMPLATE = { name: 'template', portMappings: mappings(9990, 9991) };
+const TEMPLATE = { name: 'template', portMappings: mappings([9990, 9991]) };
 
 function copyRules(side: Side, numbers: readonly number[]): void {
   ip('netns', 'add', TEMPLATE.name);

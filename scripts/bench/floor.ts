@@ -1,71 +1,59 @@
-/** What no plugin can get below: an executable that does nothing, made as ours are, and the kernel's own part of the work. */
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { findPlugin, PLUGIN_NAMES } from '#cmd/cni-suite/programs.ts';
-import { invoke } from '#lib/cni/plugin.ts';
-import { deleteLink } from '#lib/net/link.ts';
-import { openRtnl } from '#lib/net/rtnl.ts';
-import { within } from '#lib/sys/netns.ts';
-import { ip, netnsPath } from '../demo/command.ts';
-import { makeExecutable } from '../executable.ts';
-import type { Plugin } from './chain.ts';
-import type { Call, Side } from './side.ts';
+/** What nothing gets below: the start of an executable, and the kernel's part of the work. */
+import { connecting, loopback, mapping, masquerading, OTHER_PORTS, plain, PORTS } from './chain.ts';
+import { runTimed } from './clock.ts';
+import { callInProcess } from './bare.ts';
+import { inTurn, makeSides, noTimes, type Plan, type Row, row, settle, WARM_UP } from './rows.ts';
+import { type Call, callPlugin } from './side.ts';
 
-/** Makes the executable that does nothing. @returns its path */
-export async function makeEmptyExecutable(folder: string): Promise<string> {
-  mkdirSync(folder, { recursive: true });
-  const [entry, output] = [join(folder, 'empty.cjs'), join(folder, 'empty')];
-  writeFileSync(entry, '');
-  await makeExecutable(entry, {}, output);
-  return output;
-}
-
-/** One of our plugins' calls in this process, whose code is warm after some: what is left is the kernel's time and a little of ours. @returns milliseconds */
-export function callInProcess(side: Side, { name, config }: Plugin, call: Call): number {
-  const plugin = findPlugin(name);
-  if (plugin === undefined) throw new Error(`No plugin ${name}`);
-  const input = Buffer.from(JSON.stringify(config));
-  const env = {
-    CNI_COMMAND: call.command,
-    CNI_CONTAINERID: call.pod,
-    CNI_NETNS: netnsPath(call.pod),
-    CNI_IFNAME: 'eth0',
-    CNI_PATH: ownPath(),
-    PATH: '',
+/** The executable that does nothing, the start of ours, and calls that find nothing to do. */
+export async function* starts(plan: Plan): AsyncIterable<Row> {
+  const [side] = makeSides(plan, 'starts');
+  if (side === undefined) return;
+  const flannel = connecting(side, false);
+  const nothing: Call = { command: 'DEL', pod: 'nobody' };
+  const runs = {
+    empty: () => runTimed(side.host, { program: plan.empty, env: {}, input: '' }),
+    version: () => callPlugin(side, flannel.name, {}, { ...nothing, command: 'VERSION' }),
+    'start-loopback': () => callPlugin(side, loopback.name, loopback.config, nothing),
+    'start-flannel': () => callPlugin(side, flannel.name, flannel.config, nothing),
   };
-  const start = performance.now();
-  within(side.host, () => {
-    invoke(plugin, {
-      env,
-      readInput: () => input,
-      print: () => {},
-      builtins: findPlugin,
-      isDelegate: false,
-    });
-  });
-  return performance.now() - start;
-}
-
-/** A folder where delegates are this very process: then they are called in it. */
-function ownPath(): string {
-  const folder = '/run/bench/self';
-  mkdirSync(folder, { recursive: true });
-  for (const name of PLUGIN_NAMES) {
-    const path = join(folder, name);
-    if (!existsSync(path)) symlinkSync(process.execPath, path);
+  const titles = {
+    empty: 'an empty executable',
+    version: 'flannel: VERSION',
+    'start-loopback': 'loopback: DEL that finds nothing',
+    'start-flannel': 'flannel: DEL that finds nothing',
+  };
+  const times = new Map(Object.keys(runs).map((id) => [id, [] as number[]]));
+  for (let number = -WARM_UP; number < plan.pods; number += 1) {
+    for (const [id, run] of Object.entries(runs)) {
+      const { wallMs } = run();
+      if (number >= 0) times.get(id)?.push(wallMs);
+    }
   }
-  return folder;
+  for (const [id, title] of Object.entries(titles)) {
+    yield row(id, title, 'ms', { ours: times.get(id) ?? [], peer: [] });
+  }
 }
 
-/** The kernel's time for the deletion of a pair of interfaces, one of them in a pod. @returns milliseconds */
-export function deletePair(side: Side, pod: string): number {
-  return within(side.host, () => {
-    ip('link', 'add', 'pair0', 'type', 'veth', 'peer', 'eth0', 'netns', pod);
-    ip('link', 'set', 'pair0', 'up');
-    ip('-n', pod, 'link', 'set', 'eth0', 'up');
-    using rtnl = openRtnl();
-    const start = performance.now();
-    deleteLink(rtnl, 'pair0');
-    return performance.now() - start;
-  });
+/** The same work in one process that is warm: the kernel's part, and a little of ours. */
+export async function* kernel(plan: Plan): AsyncIterable<Row> {
+  for (const [id, subject] of Object.entries({ plain, masq: masquerading, portmap: mapping })) {
+    const [side] = makeSides(plan, `kernel-${id}`);
+    if (side === undefined) return;
+    const [add, del] = [noTimes(), noTimes()];
+    settle([side], (_, pod) => {
+      callInProcess(side, subject(side, OTHER_PORTS), { command: 'ADD', pod });
+    });
+    const what = subject(side, PORTS);
+    inTurn([side], plan.pods, (_, pod, isCounted) => {
+      const added = callInProcess(side, what, { command: 'ADD', pod });
+      const deleted = callInProcess(side, what, { command: 'DEL', pod });
+      if (isCounted) {
+        add.ours.push(added);
+        del.ours.push(deleted);
+      }
+    });
+    yield row(`kernel-${id}-add`, `the work of ADD ${id} in a warm process`, 'ms', add);
+    yield row(`kernel-${id}-del`, `the work of DEL ${id} in a warm process`, 'ms', del);
+  }
 }

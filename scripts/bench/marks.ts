@@ -58,7 +58,12 @@ export function judge(rows: readonly Row[], diskRatio: number | undefined): Mark
       ratio('masqueradedConnections-1000'),
       1.5,
     ),
-    ...most('peak memory of an ADD', Math.max(ours('memory-flan'), ours('memory-port')), 70, ' MB'),
+    ...most(
+      'peak memory of an ADD',
+      Math.max(ours('memory-masq'), ours('memory-portmap')),
+      70,
+      ' MB',
+    ),
     ...most('suite on disk / empty executable', diskRatio ?? Number.NaN, 1.1),
   ];
 }

@@ -1,7 +1,7 @@
 /** Everything that the bench measures. */
-import { conflist, leases, memory, plugin } from './calls.ts';
-import { connecting, dualStack, loopback, mappings, portmap } from './chain.ts';
-import { kernel, starts } from './floors.ts';
+import { conflist, leases, memory, plugin, pluginAlone } from './calls.ts';
+import { loopback, mapping, masquerading, plain } from './chain.ts';
+import { kernel, starts } from './floor.ts';
 import { filled } from './full-node.ts';
 import type { Measurement } from './rows.ts';
 
@@ -9,12 +9,15 @@ import type { Measurement } from './rows.ts';
 export const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
   starts,
   kernel,
-  plain: plugin('plain', 'plain', (side) => connecting(side, false)),
-  masq: plugin('masq', 'with ipMasq', (side) => connecting(side, true)),
-  portmap: plugin('portmap', 'portmap, dual stack', () => portmap(mappings(8080, 8053), dualStack)),
+  plain: plugin('plain', 'plain', plain),
+  masq: plugin('masq', 'with ipMasq', masquerading),
+  'masq-alone': pluginAlone('masq-alone', 'with ipMasq', masquerading),
+  portmap: plugin('portmap', 'portmap, dual stack', mapping),
+  'portmap-alone': pluginAlone('portmap-alone', 'portmap, dual stack', mapping),
   loopback: plugin('loopback', 'loopback', () => loopback),
   conflist,
   leases,
-  memory,
+  'memory-masq': memory('memory-masq', 'flannel with ipMasq', masquerading),
+  'memory-portmap': memory('memory-portmap', 'portmap', mapping),
   filled,
 };

@@ -1,4 +1,5 @@
 /** Lines of the bench's table, and how both suites are measured: pod by pod in turn. */
+import { basename } from 'node:path';
 import { ip } from '../demo/command.ts';
 import { type Summary, summarize } from './sample.ts';
 import { makeSide, type Side, type SideName } from './side.ts';
@@ -63,5 +64,14 @@ export function inTurn(
       body(side, pod, number >= 0);
       ip('netns', 'del', pod);
     }
+  }
+}
+
+/** A pod of each side that is there all the time, as on any node: what the first pod makes, and the last takes away, is a row of its own. */
+export function settle(sides: readonly Side[], add: (side: Side, pod: string) => void): void {
+  for (const side of sides) {
+    const pod = `resident-${basename(side.host.path)}`;
+    ip('netns', 'add', pod);
+    add(side, pod);
   }
 }
