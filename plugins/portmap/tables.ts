@@ -169,9 +169,10 @@ function masqueradeChains(table: Table, family: Family, markBit: number): Reques
 const localnetChain = (table: Table): Request[] => [
   nft.addChain(table, LOCALNET, { type: 'filter', hook: 'prerouting', priority: PRIORITY.raw }),
   nft.deleteRules(table, LOCALNET),
+  // Every packet of the node comes by here: what lets most of them go on is asked first.
   nft.addRule(table, LOCALNET, [
-    ...matchOtherInputInterface('lo'),
     ...matchPrefix('daddr', LOOPBACK),
+    ...matchOtherInputInterface('lo'),
     verdict({ code: 'drop' }),
   ]),
 ];

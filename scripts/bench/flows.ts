@@ -1,7 +1,7 @@
 /**
  * Makes traffic, or takes it, in the network namespace that it is started in, without a library between it and the kernel: `serve
- * PORT`; `connect ADDRESS PORT MS` opens TCP connections one after the other, `send ADDRESS PORT MS` sends UDP packets of one flow.
- * The last two print how many a second.
+ * PORT`; `connect ADDRESS PORT MS` opens TCP connections one after the other, `send ADDRESS PORT MS` sends UDP packets of one flow,
+ * `begin ADDRESS` UDP packets that each begin a flow. All but the first print how many a second.
  */
 import { dlopen, getInt32 } from 'node:ffi';
 import { Address } from '#lib/addr/address.ts';
@@ -13,6 +13,7 @@ const { functions: libc } = dlopen(null, {
   accept: { arguments: ['i32', 'u64', 'u64'], return: 'i32' },
   connect: { arguments: ['i32', 'buffer', 'u32'], return: 'i32' },
   send: { arguments: ['i32', 'buffer', 'u64', 'i32'], return: 'i64' },
+  sendto: { arguments: ['i32', 'buffer', 'u64', 'i32', 'buffer', 'u32'], return: 'i64' },
   setsockopt: { arguments: ['i32', 'i32', 'i32', 'buffer', 'u32'], return: 'i32' },
   close: { arguments: ['i32'], return: 'i32' },
   __errno_location: { arguments: [], return: 'pointer' },
@@ -27,6 +28,9 @@ const SO_REUSEADDR = 2;
 const SO_LINGER = 13;
 const BACKLOG = 4096;
 const PAYLOAD_BYTES = 64;
+
+/** To as many ports a packet is sent to begin a flow: what the kernel remembers of the runs of half a minute stays below its limit. */
+const FLOWS = 20_000;
 
 /** How often the clock is looked at. */
 const BETWEEN = 64;
@@ -91,10 +95,23 @@ function sendRate(to: Buffer, ms: number): number {
   return rate(ms, () => void libc.send(fd, payload, BigInt(payload.length), 0));
 }
 
+function beginRate(to: Buffer): number {
+  const fd = check(libc.socket(AF_INET, SOCK_DGRAM, 0), 'socket');
+  const payload = Buffer.alloc(PAYLOAD_BYTES);
+  const start = performance.now();
+  for (let port = 1; port <= FLOWS; port += 1) {
+    to.writeUInt16BE(port, 2);
+    const sent = libc.sendto(fd, payload, BigInt(payload.length), 0, to, to.length);
+    check(sent, 'sendto');
+  }
+  return (FLOWS * 1e3) / (performance.now() - start);
+}
+
 const [mode, ...args] = process.argv.slice(2);
 if (mode === 'serve') serve(Number(args[0]));
 else {
-  const [address = '', port, ms] = args;
+  const [address = '', port = '0', ms] = args;
   const to = socketAddress(address, Number(port));
-  console.log((mode === 'connect' ? connectRate : sendRate)(to, Number(ms)));
+  if (mode === 'begin') console.log(beginRate(to));
+  else console.log((mode === 'connect' ? connectRate : sendRate)(to, Number(ms)));
 }

@@ -68,6 +68,7 @@ async function* trafficRows(sides: readonly Side[], others: number): AsyncIterab
   }
   const titles = {
     masqueradedConnections: 'new connections, masqueraded',
+    masqueradedFlows: 'new UDP flows, masqueraded',
     masqueradedPackets: 'packets of a flow, masqueraded',
     mappedConnections: 'new connections to a host port',
     mappedPackets: 'packets of a flow to a host port',

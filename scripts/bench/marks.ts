@@ -58,6 +58,7 @@ export function judge(rows: readonly Row[], diskRatio: number | undefined): Mark
       ratio('masqueradedConnections-1000'),
       1.5,
     ),
+    ...least('the same, UDP flows', ratio('masqueradedFlows-1000'), 1.5),
     ...most(
       'peak memory of an ADD',
       Math.max(ours('memory-masq'), ours('memory-portmap')),

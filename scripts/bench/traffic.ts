@@ -25,6 +25,8 @@ const POD_PORT = 80;
 /** Per second. */
 export interface Rates {
   readonly masqueradedConnections: number;
+  /** Of UDP: without the handshake and the sockets, which are most of a connection's time. */
+  readonly masqueradedFlows: number;
   readonly masqueradedPackets: number;
   readonly mappedConnections: number;
   readonly mappedPackets: number;
@@ -47,6 +49,7 @@ export async function measureTraffic(side: Side): Promise<Rates> {
     await using _inner = await serve(podNetns, POD_PORT);
     return {
       masqueradedConnections: rate(podNetns, 'connect', OUTSIDE, SERVER_PORT),
+      masqueradedFlows: rate(podNetns, 'begin', OUTSIDE),
       masqueradedPackets: rate(podNetns, 'send', OUTSIDE, SERVER_PORT),
       mappedConnections: rate(outsideNetns, 'connect', HOST, HOST_PORT),
       mappedPackets: rate(outsideNetns, 'send', HOST, HOST_PORT),
@@ -84,7 +87,9 @@ async function serve(netns: Netns, port: number): Promise<AsyncDisposable> {
   };
 }
 
-function rate(netns: Netns, mode: 'connect' | 'send', address: string, port: number): number {
+type Mode = 'connect' | 'send' | 'begin';
+
+function rate(netns: Netns, mode: Mode, address: string, port = 0): number {
   const args = [...PROGRAM, mode, address, String(port), String(RUN_MS)];
   const { stdout } = runTimed(netns, { program: process.execPath, args, env: {}, input: '' });
   return Number(stdout);
