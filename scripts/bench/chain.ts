@@ -23,20 +23,32 @@ const common = { cniVersion: '1.0.0', name: 'cbr0' };
 const NETWORK = '10.244.0.0/16';
 export const SUBNET = '10.244.0.0/20';
 const GATEWAY = '10.244.0.1/20';
+const NETWORK6 = 'fd00:244::/48';
+const SUBNET6 = 'fd00:244:0:1::/64';
+const GATEWAY6 = 'fd00:244:0:1::1/64';
 const MTU_BYTES = 1450;
 
+/** What pods get. */
+interface Connection {
+  readonly ipMasq: boolean;
+  /** IPv6 as well. */
+  readonly isDual?: boolean;
+}
+
 /** What connects a pod: flannel, or in a suite without it the bridge that it would delegate to. */
-export function connecting(side: Side, ipMasq: boolean): Plugin {
+function connecting(side: Side, connection: Connection): Plugin {
+  const { ipMasq, isDual = false } = connection;
   const ipam = { dataDir: leasesOf(side) };
-  if (!side.hasFlannel) return { name: 'bridge', config: bridgeConfig(ipMasq, ipam) };
+  if (!side.hasFlannel) return { name: 'bridge', config: bridgeConfig(connection, ipam) };
   mkdirSync(side.state, { recursive: true });
-  const subnetFile = join(side.state, ipMasq ? 'masq.env' : 'plain.env');
+  const subnetFile = join(side.state, `masq-${ipMasq}-dual-${isDual}.env`);
   const lines = [
     `FLANNEL_NETWORK=${NETWORK}`,
     `FLANNEL_SUBNET=${GATEWAY}`,
     `FLANNEL_MTU=${MTU_BYTES}`,
     // flannel masquerades by the delegate just when flanneld does not.
     `FLANNEL_IPMASQ=${!ipMasq}`,
+    ...(isDual ? [`FLANNEL_IPV6_NETWORK=${NETWORK6}`, `FLANNEL_IPV6_SUBNET=${GATEWAY6}`] : []),
   ];
   writeFileSync(subnetFile, `${lines.join('\n')}\n`);
   const delegate = { hairpinMode: true, isDefaultGateway: true };
@@ -50,7 +62,7 @@ export function connecting(side: Side, ipMasq: boolean): Plugin {
 /** Where the addresses are that a side's pods have. */
 export const leasesOf = ({ state }: Side): string => join(state, 'leases');
 
-const bridgeConfig = (ipMasq: boolean, ipam: object) => ({
+const bridgeConfig = ({ ipMasq, isDual = false }: Connection, ipam: object) => ({
   ...common,
   type: 'bridge',
   hairpinMode: true,
@@ -61,8 +73,8 @@ const bridgeConfig = (ipMasq: boolean, ipam: object) => ({
   ipam: {
     type: 'host-local',
     ...ipam,
-    ranges: [[{ subnet: SUBNET }]],
-    routes: [{ dst: NETWORK }],
+    ranges: [[{ subnet: SUBNET }], ...(isDual ? [[{ subnet: SUBNET6 }]] : [])],
+    routes: [{ dst: NETWORK }, ...(isDual ? [{ dst: NETWORK6 }] : [])],
   },
 });
 
@@ -109,8 +121,9 @@ export const OTHER_PORTS: Ports = [9080, 9053];
 /** What is called for a pod; these host ports if it maps any. */
 export type Subject = (side: Side, ports: Ports) => Plugin;
 
-export const plain: Subject = (side) => connecting(side, false);
-export const masquerading: Subject = (side) => connecting(side, true);
+export const plain: Subject = (side) => connecting(side, { ipMasq: false });
+export const masquerading: Subject = (side) => connecting(side, { ipMasq: true });
+export const dual: Subject = (side) => connecting(side, { ipMasq: true, isDual: true });
 export const mapping: Subject = (_, ports) => portmap(mappings(ports), dualStack);
 
 /** A pod with what it is to get. */
@@ -130,7 +143,7 @@ export interface Added extends Cost {
 export function addPod(side: Side, { name: pod, portMappings }: Pod): Added {
   const call = { command: 'ADD', pod } as const;
   const first = callPlugin(side, loopback.name, loopback.config, { ...call, ...lo });
-  const { name, config } = connecting(side, true);
+  const { name, config } = connecting(side, { ipMasq: true });
   const second = callPlugin(side, name, config, call);
   const chained = portmap(portMappings, JSON.parse(second.stdout) as object);
   const third = callPlugin(side, chained.name, chained.config, call);
@@ -142,7 +155,7 @@ export function deletePod(side: Side, { name: pod, portMappings }: Pod, result: 
   const call = { command: 'DEL', pod } as const;
   const chained = portmap(portMappings, result);
   const first = callPlugin(side, chained.name, chained.config, call);
-  const { name, config } = connecting(side, true);
+  const { name, config } = connecting(side, { ipMasq: true });
   const second = callPlugin(side, name, { ...config, prevResult: result }, call);
   const third = callPlugin(side, loopback.name, loopback.config, { ...call, ...lo });
   return sum([first, second, third]);
@@ -151,7 +164,7 @@ export function deletePod(side: Side, { name: pod, portMappings }: Pod, result: 
 /** ADD of connecting and portmap, beside those of other pods. @returns the result @throws DemoFailure */
 export async function addPodBeside(side: Side, { name: pod, portMappings }: Pod): Promise<object> {
   const call = { command: 'ADD', pod } as const;
-  const { name, config } = connecting(side, true);
+  const { name, config } = connecting(side, { ipMasq: true });
   const stdout = await callBeside(side, name, config, call);
   const chained = portmap(portMappings, JSON.parse(stdout) as object);
   return JSON.parse(await callBeside(side, chained.name, chained.config, call)) as object;
@@ -166,7 +179,7 @@ export async function deletePodBeside(
   const call = { command: 'DEL', pod } as const;
   const chained = portmap(portMappings, result);
   await callBeside(side, chained.name, chained.config, call);
-  const { name, config } = connecting(side, true);
+  const { name, config } = connecting(side, { ipMasq: true });
   await callBeside(side, name, { ...config, prevResult: result }, call);
 }
 

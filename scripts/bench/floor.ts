@@ -1,5 +1,5 @@
 /** What nothing gets below: the start of an executable, and the kernel's part of the work. */
-import { connecting, loopback, mapping, masquerading, OTHER_PORTS, plain, PORTS } from './chain.ts';
+import { loopback, mapping, masquerading, OTHER_PORTS, plain, PORTS } from './chain.ts';
 import { runTimed } from './clock.ts';
 import { callInProcess } from './bare.ts';
 import { inTurn, makeSides, noTimes, type Plan, type Row, row, settle, WARM_UP } from './rows.ts';
@@ -9,7 +9,7 @@ import { type Call, callPlugin } from './side.ts';
 export async function* starts(plan: Plan): AsyncIterable<Row> {
   const [side] = makeSides(plan, 'starts');
   if (side === undefined) return;
-  const flannel = connecting(side, false);
+  const flannel = plain(side, PORTS);
   const nothing: Call = { command: 'DEL', pod: 'nobody' };
   const runs = {
     empty: () => runTimed(side.host, { program: plan.empty, env: {}, input: '' }),
