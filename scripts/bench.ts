@@ -1,10 +1,10 @@
 /**
  * npm run bench: this suite beside another (Debian's containernetworking-plugins, or --peer DIR), pod by pod in turn, in namespaces of its
- * own; a run of everything, of dist/bin, goes to docs/benchmarks.md. --ours DIR: another build of ours; --only NAME: one measurement;
+ * own; a run without options but --json goes to docs/benchmarks.md. --ours DIR: another build of ours; --only NAME: one measurement;
  * --pods N, --crowd N: how many calls of a row, and pods of a crowd; --json FILE: all figures. Times are of whole processes; compare
  * the ratios, not machines.
  */
-import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { DemoFailure } from './demo/failure.ts';
 import { ip } from './demo/command.ts';
@@ -24,12 +24,23 @@ const OURS = join(ROOT, 'dist', 'bin');
 const EMPTY = join(ROOT, 'dist', 'bench');
 const DOCUMENT = join(ROOT, 'docs', 'benchmarks.md');
 const PEER = '/usr/lib/cni';
+const PODS = 25;
+const CROWD = 100;
+
+/** Where the figures go in the world, whose /run is not the machine's. */
+const FIGURES = join(EMPTY, 'figures.json');
+
+/** What both suites must have. */
+const PLUGINS = ['bridge', 'host-local', 'loopback', 'portmap'];
 
 const TOOLS = {
   ip: 'iproute2',
   unshare: 'util-linux',
   strip: 'binutils',
   iptables: 'iptables',
+  'iptables-save': 'iptables',
+  setpriv: 'util-linux',
+  mount: 'mount',
   '/usr/bin/time': 'time',
 };
 
@@ -56,18 +67,18 @@ function parseOptions(args: readonly string[]): Options {
     peer: resolve(values.peer ?? PEER),
     only: values.only,
     json: values.json === undefined ? undefined : resolve(values.json),
-    pods: Math.max(1, readNumber(values.pods, '--pods') ?? 25),
-    crowd: Math.max(1, readNumber(values.crowd, '--crowd') ?? 100),
+    pods: readNumber(values.pods, '--pods', 1) ?? PODS,
+    crowd: readNumber(values.crowd, '--crowd', 1) ?? CROWD,
   };
 }
 
 /** Everything, in the world. @returns the exit status */
-async function measureAll({ ours, peer, only, json, pods, crowd }: Options): Promise<number> {
+async function measureAll({ ours, peer, only, pods, crowd }: Options): Promise<number> {
   ip('link', 'set', 'lo', 'up');
   mkdirSync('/run/bench', { recursive: true });
   const empty = join(EMPTY, 'empty');
   const plan = { folders: { ours, peer }, empty, pods, crowd };
-  console.log(`Medians, and between which the middle half lies; ${pods} pods taken in turn`);
+  console.log('Median (between these lies the middle half); the suites take turns, pod by pod');
   console.log(ROW_HEADER);
   const rows: Row[] = [];
   for (const [name, measure] of Object.entries(MEASUREMENTS)) {
@@ -78,13 +89,22 @@ async function measureAll({ ours, peer, only, json, pods, crowd }: Options): Pro
     }
   }
   const disk = { suite: diskBytes(ours), empty: statSync(empty).size, peer: diskBytes(peer) };
-  const marks = judge(rows, only === undefined ? disk.suite / disk.empty : undefined);
+  const diskRatio = only === undefined ? disk.suite / disk.empty : undefined;
+  const marks = judge(rows, { crowd, diskRatio });
   const machine = [...describeMachine(peer), describeDisk(disk)];
   console.log(['', ...machine, '', formatMarks(marks)].join('\n'));
-  if (json !== undefined)
-    writeFileSync(json, JSON.stringify({ machine, disk, rows, marks }, null, 2));
-  if (only === undefined && ours === OURS) writeDocument(machine, rows, marks);
+  writeFileSync(FIGURES, JSON.stringify({ machine, disk, rows, marks }, null, 2));
+  const isUsual = ours === OURS && peer === PEER && pods === PODS && crowd === CROWD;
+  if (only === undefined && isUsual) writeDocument(machine, rows, marks);
   return 0;
+}
+
+/** @throws DemoFailure that names what is missing */
+function requirePlugins(option: string, folder: string, names: readonly string[]): void {
+  const missing = names.filter((name) => !existsSync(join(folder, name)));
+  if (missing.length > 0) {
+    throw new DemoFailure(`${option}: "${folder}" has no ${missing.join(', ')}`);
+  }
 }
 
 const describeDisk = ({
@@ -126,12 +146,17 @@ async function main(args: readonly string[]): Promise<number> {
     enterWorld(args.at(-1) ?? '');
     return measureAll(parseOptions(args.slice(1, -1)));
   }
-  const { peer } = parseOptions(args);
+  const { ours, peer, json } = parseOptions(args);
   if (process.platform !== 'linux' || process.getuid?.() !== 0) {
     throw new DemoFailure('the bench makes network namespaces: run it as root on Linux');
   }
-  await ensureTools({ ...TOOLS, [join(peer, 'bridge')]: 'containernetworking-plugins' });
+  const debian = { [join(PEER, 'bridge')]: 'containernetworking-plugins' };
+  await ensureTools({ ...TOOLS, ...(peer === PEER ? debian : {}) });
   await ensureBuilt();
+  requirePlugins('--ours', ours, [...PLUGINS, 'flannel']);
+  requirePlugins('--peer', peer, PLUGINS);
   await makeEmptyExecutable(EMPTY);
-  return runInWorld([import.meta.filename, INSIDE, ...args]);
+  const status = await runInWorld([import.meta.filename, INSIDE, ...args]);
+  if (status === 0 && json !== undefined) copyFileSync(FIGURES, json);
+  return status;
 }

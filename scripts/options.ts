@@ -7,13 +7,19 @@ export function readOptions<T extends ParseArgsOptionsConfig>(args: readonly str
   try {
     return parseArgs({ args: [...args], options, allowPositionals: false }).values;
   } catch (error) {
-    throw new DemoFailure(error instanceof Error ? error.message : String(error));
+    const fault = error instanceof Error ? error.message : String(error);
+    const names = Object.keys(options).map((name) => `--${name}`);
+    throw new DemoFailure(`${fault}; the options are ${names.join(', ')}`);
   }
 }
 
-/** A number from 0 on; undefined if the option was not given. @throws DemoFailure */
-export function readNumber(text: string | undefined, option: string): number | undefined {
+/** A whole number from `least` on; undefined if the option was not given. @throws DemoFailure */
+export function readNumber(
+  text: string | undefined,
+  option: string,
+  least = 0,
+): number | undefined {
   if (text === undefined) return undefined;
-  if (/^\d+$/.test(text)) return Number(text);
-  throw new DemoFailure(`${option} wants a number, not "${text}"`);
+  if (/^\d+$/.test(text) && Number(text) >= least) return Number(text);
+  throw new DemoFailure(`${option} wants a number from ${least} on, not "${text}"`);
 }

@@ -25,6 +25,7 @@ const TOOLS = {
   unshare: 'util-linux',
   strip: 'binutils',
   strace: 'strace',
+  '/usr/bin/time': 'time',
   firewalld: 'firewalld',
   'dbus-daemon': 'dbus',
   busctl: 'systemd',

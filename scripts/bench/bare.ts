@@ -1,4 +1,4 @@
-/** What no plugin can get below: an executable that does nothing, made as ours are, and the kernel's own part of the work. */
+/** Work without a plugin's start: an executable that does nothing, made as ours are, a call in this process, a pair of interfaces that goes. */
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findPlugin, PLUGIN_NAMES } from '#cmd/cni-suite/programs.ts';

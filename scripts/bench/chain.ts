@@ -1,7 +1,6 @@
 /** What the plugins are configured with, and the chain of a network as a runtime calls it. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Cost } from './sample.ts';
 import { callBeside, callPlugin, type Side } from './side.ts';
 
 /** A plugin by its executable, with its configuration. */
@@ -135,7 +134,8 @@ export interface Pod {
 const lo = { ifName: 'lo' } as const;
 
 /** What an ADD of the whole chain took, and what it resulted in: a runtime passes that on to DEL. */
-export interface Added extends Cost {
+export interface Added {
+  readonly wallMs: number;
   readonly result: object;
 }
 
@@ -147,18 +147,19 @@ export function addPod(side: Side, { name: pod, portMappings }: Pod): Added {
   const second = callPlugin(side, name, config, call);
   const chained = portmap(portMappings, JSON.parse(second.stdout) as object);
   const third = callPlugin(side, chained.name, chained.config, call);
-  return { ...sum([first, second, third]), result: JSON.parse(third.stdout) as object };
+  const wallMs = first.wallMs + second.wallMs + third.wallMs;
+  return { wallMs, result: JSON.parse(third.stdout) as object };
 }
 
-/** DEL of the same, in the other order. @throws DemoFailure */
-export function deletePod(side: Side, { name: pod, portMappings }: Pod, result: object): Cost {
+/** DEL of the same, in the other order. @returns milliseconds @throws DemoFailure */
+export function deletePod(side: Side, { name: pod, portMappings }: Pod, result: object): number {
   const call = { command: 'DEL', pod } as const;
   const chained = portmap(portMappings, result);
   const first = callPlugin(side, chained.name, chained.config, call);
   const { name, config } = connecting(side, { ipMasq: true });
   const second = callPlugin(side, name, { ...config, prevResult: result }, call);
   const third = callPlugin(side, loopback.name, loopback.config, { ...call, ...lo });
-  return sum([first, second, third]);
+  return first.wallMs + second.wallMs + third.wallMs;
 }
 
 /** ADD of connecting and portmap, beside those of other pods. @returns the result @throws DemoFailure */
@@ -182,8 +183,3 @@ export async function deletePodBeside(
   const { name, config } = connecting(side, { ipMasq: true });
   await callBeside(side, name, { ...config, prevResult: result }, call);
 }
-
-const sum = (costs: readonly Cost[]): Cost => ({
-  wallMs: costs.reduce((total, { wallMs }) => total + wallMs, 0),
-  cpuMs: costs.reduce((total, { cpuMs }) => total + cpuMs, 0),
-});

@@ -4,7 +4,6 @@ import { dlopen } from 'node:ffi';
 import { text } from 'node:stream/consumers';
 import { type Netns, within } from '#lib/sys/netns.ts';
 import { DemoFailure } from '../demo/failure.ts';
-import type { Cost } from './sample.ts';
 
 /** sys/resource.h: struct rusage begins with two struct timeval, the user's time and the system's. */
 const RUSAGE_CHILDREN = -1;
@@ -31,19 +30,20 @@ export interface Run {
   readonly input: string;
 }
 
-/** What a program printed and took. */
-export interface Outcome extends Cost {
+/** What a program printed, and how long it took from its start to its end. */
+export interface Outcome {
   readonly stdout: string;
+  readonly wallMs: number;
 }
 
 /** Runs a program in a network namespace. @throws DemoFailure with what it said if it fails */
 export function runTimed(netns: Netns, { program, args = [], env, input }: Run): Outcome {
-  const cpu = childrenCpuMs();
   const start = performance.now();
-  const { status, stdout, stderr } = within(netns, () => spawnSync(program, args, { env, input }));
+  const ended = within(netns, () => spawnSync(program, args, { env, input }));
   const wallMs = performance.now() - start;
-  if (status !== 0) throw failure(program, env, `${stdout}${stderr}`);
-  return { wallMs, cpuMs: childrenCpuMs() - cpu, stdout: stdout.toString() };
+  const { status, stdout, stderr, error } = ended;
+  if (status !== 0) throw failure(program, env, error?.message ?? `${stdout}${stderr}`);
+  return { wallMs, stdout: stdout.toString() };
 }
 
 /** The same without holding up others that run. @returns what it printed @throws DemoFailure */

@@ -2,11 +2,16 @@
 import { ip } from '../demo/command.ts';
 import { addPodBeside, deletePodBeside, mappings, type Pod } from './chain.ts';
 import { childrenCpuMs } from './clock.ts';
-import type { Cost } from './sample.ts';
 import type { Side } from './side.ts';
 
-/** As many at a time as a kubelet with many pods to start makes of two processors. */
+/** More than there are processors: some calls wait for the kernel while others work. */
 const AT_ONCE = 8;
+
+/** From the first call's start to the last one's end, and the processor time of all. */
+interface Cost {
+  readonly wallMs: number;
+  readonly cpuMs: number;
+}
 
 /** What ADD and DEL of all pods took. */
 export interface CrowdCost {

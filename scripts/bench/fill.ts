@@ -16,6 +16,7 @@ import { type PortmapConfig, portmapConfig } from '#plugins/portmap/config.ts';
 import { forwards } from '#plugins/portmap/forward.ts';
 import { addMappings } from '#plugins/portmap/nftables.ts';
 import { ip } from '../demo/command.ts';
+import { DemoFailure } from '../demo/failure.ts';
 import { addPod, deletePod, leasesOf, mappings, SUBNET } from './chain.ts';
 import { runTimed } from './clock.ts';
 import type { Side } from './side.ts';
@@ -84,7 +85,12 @@ function copyRules(side: Side, numbers: readonly number[]): void {
   const rules = templateRules(program(side, 'iptables-save', ['-t', 'nat'], ''));
   const copies = numbers.flatMap((number) => copyOf(rules, number, address));
   const input = ['*nat', ...copies, 'COMMIT', ''].join('\n');
-  if (rules.lines.length > 0) program(side, 'iptables-restore', ['--noflush'], input);
+  if (rules.lines.length === 0) {
+    throw new DemoFailure(
+      `"${side.folder}" leaves no iptables rules that could be copied: its node can't be filled`,
+    );
+  }
+  program(side, 'iptables-restore', ['--noflush'], input);
   deletePod(side, TEMPLATE, result);
   ip('netns', 'del', TEMPLATE.name);
 }

@@ -1,37 +1,39 @@
 /** What nothing gets below: the start of an executable, and the kernel's part of the work. */
 import { loopback, mapping, masquerading, OTHER_PORTS, plain, PORTS } from './chain.ts';
-import { runTimed } from './clock.ts';
+import { type Outcome, runTimed } from './clock.ts';
 import { callInProcess } from './bare.ts';
-import { inTurn, makeSides, noTimes, type Plan, type Row, row, settle, WARM_UP } from './rows.ts';
-import { type Call, callPlugin } from './side.ts';
+import { inTurn, makeSides, noTimes, type Plan, type Row, row, settle } from './rows.ts';
+import { type Call, callPlugin, type Side } from './side.ts';
 
-/** The executable that does nothing, the start of ours, and calls that find nothing to do. */
+/** The executable that does nothing, the start of plugins, and calls that find nothing to do. */
 export async function* starts(plan: Plan): AsyncIterable<Row> {
-  const [side] = makeSides(plan, 'starts');
-  if (side === undefined) return;
-  const flannel = plain(side, PORTS);
   const nothing: Call = { command: 'DEL', pod: 'nobody' };
-  const runs = {
-    empty: () => runTimed(side.host, { program: plan.empty, env: {}, input: '' }),
-    version: () => callPlugin(side, flannel.name, {}, { ...nothing, command: 'VERSION' }),
-    'start-loopback': () => callPlugin(side, loopback.name, loopback.config, nothing),
-    'start-flannel': () => callPlugin(side, flannel.name, flannel.config, nothing),
+  const runs: Readonly<Record<string, (side: Side) => Outcome>> = {
+    empty: ({ host }) => runTimed(host, { program: plan.empty, env: {}, input: '' }),
+    version: (side) =>
+      callPlugin(side, plain(side, PORTS).name, {}, { ...nothing, command: 'VERSION' }),
+    'start-loopback': (side) => callPlugin(side, loopback.name, loopback.config, nothing),
+    'start-flannel': (side) => {
+      const { name, config } = plain(side, PORTS);
+      return callPlugin(side, name, config, nothing);
+    },
   };
   const titles = {
     empty: 'an empty executable',
-    version: 'flannel: VERSION',
+    version: 'VERSION of flannel (peer: of what it has)',
     'start-loopback': 'loopback: DEL that finds nothing',
     'start-flannel': 'flannel: DEL that finds nothing',
   };
-  const times = new Map(Object.keys(runs).map((id) => [id, [] as number[]]));
-  for (let number = -WARM_UP; number < plan.pods; number += 1) {
+  const times = new Map(Object.keys(runs).map((id) => [id, noTimes()]));
+  inTurn(makeSides(plan, 'starts'), plan.pods, (side, _, isCounted) => {
     for (const [id, run] of Object.entries(runs)) {
-      const { wallMs } = run();
-      if (number >= 0) times.get(id)?.push(wallMs);
+      if (id === 'empty' && side.name === 'peer') continue;
+      const { wallMs } = run(side);
+      if (isCounted) times.get(id)?.[side.name].push(wallMs);
     }
-  }
+  });
   for (const [id, title] of Object.entries(titles)) {
-    yield row(id, title, 'ms', { ours: times.get(id) ?? [], peer: [] });
+    yield row(id, title, 'ms', times.get(id) ?? noTimes());
   }
 }
 

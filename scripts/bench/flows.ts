@@ -1,7 +1,8 @@
 /**
  * Makes traffic, or takes it, in the network namespace that it is started in, without a library between it and the kernel: `serve
  * PORT`; `connect ADDRESS PORT MS` opens TCP connections one after the other, `send ADDRESS PORT MS` sends UDP packets of one flow,
- * `begin ADDRESS` UDP packets that each begin a flow. All but the first print how many a second.
+ * `begin ADDRESS` UDP packets that each begin a flow. All but the first print
+ * how many there were, and in how many milliseconds.
  */
 import { dlopen, getInt32 } from 'node:ffi';
 import { Address } from '#lib/addr/address.ts';
@@ -67,20 +68,26 @@ function serve(port: number): void {
   }
 }
 
-/** Does something again and again for a time. @returns how often a second */
-function rate(ms: number, body: () => void): number {
+/** How often something was done. */
+interface Count {
+  readonly count: number;
+  readonly ms: number;
+}
+
+/** Does something again and again for a time. */
+function repeat(ms: number, body: () => void): Count {
   const start = performance.now();
   for (let count = BETWEEN; ; count += BETWEEN) {
     for (let number = 0; number < BETWEEN; number += 1) body();
     const waitedMs = performance.now() - start;
-    if (waitedMs >= ms) return (count * 1e3) / waitedMs;
+    if (waitedMs >= ms) return { count, ms: waitedMs };
   }
 }
 
-function connectRate(to: Buffer, ms: number): number {
+function connect(to: Buffer, ms: number): Count {
   // Closed at once and without a trace: ports are used again.
   const linger = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]);
-  return rate(ms, () => {
+  return repeat(ms, () => {
     const fd = check(libc.socket(AF_INET, SOCK_STREAM, 0), 'socket');
     check(libc.connect(fd, to, to.length), 'connect');
     libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, linger, linger.length);
@@ -88,14 +95,14 @@ function connectRate(to: Buffer, ms: number): number {
   });
 }
 
-function sendRate(to: Buffer, ms: number): number {
+function send(to: Buffer, ms: number): Count {
   const fd = check(libc.socket(AF_INET, SOCK_DGRAM, 0), 'socket');
   check(libc.connect(fd, to, to.length), 'connect');
   const payload = Buffer.alloc(PAYLOAD_BYTES);
-  return rate(ms, () => void libc.send(fd, payload, BigInt(payload.length), 0));
+  return repeat(ms, () => void libc.send(fd, payload, BigInt(payload.length), 0));
 }
 
-function beginRate(to: Buffer): number {
+function begin(to: Buffer): Count {
   const fd = check(libc.socket(AF_INET, SOCK_DGRAM, 0), 'socket');
   const payload = Buffer.alloc(PAYLOAD_BYTES);
   const start = performance.now();
@@ -104,7 +111,7 @@ function beginRate(to: Buffer): number {
     const sent = libc.sendto(fd, payload, BigInt(payload.length), 0, to, to.length);
     check(sent, 'sendto');
   }
-  return (FLOWS * 1e3) / (performance.now() - start);
+  return { count: FLOWS, ms: performance.now() - start };
 }
 
 const [mode, ...args] = process.argv.slice(2);
@@ -112,6 +119,7 @@ if (mode === 'serve') serve(Number(args[0]));
 else {
   const [address = '', port = '0', ms] = args;
   const to = socketAddress(address, Number(port));
-  if (mode === 'begin') console.log(beginRate(to));
-  else console.log((mode === 'connect' ? connectRate : sendRate)(to, Number(ms)));
+  const counted =
+    mode === 'begin' ? begin(to) : (mode === 'connect' ? connect : send)(to, Number(ms));
+  console.log(JSON.stringify(counted));
 }

@@ -22,16 +22,24 @@ const mark = (
   { was, unit, ...rest }: { wanted: string; was: number; unit: string; isMet: boolean },
 ): Mark[] => (Number.isFinite(was) ? [{ title, was: `${was.toFixed(2)}${unit}`, ...rest }] : []);
 
-/** Judges the marks whose rows are there. */
-export function judge(rows: readonly Row[], diskRatio: number | undefined): Mark[] {
-  const byId = new Map(rows.map((row) => [row.id, row]));
+/** Judges the marks whose rows are there; those of a crowd only if it was of a hundred. */
+export function judge(
+  rows: readonly Row[],
+  { crowd, diskRatio = Number.NaN }: { crowd: number; diskRatio?: number | undefined },
+): Mark[] {
+  const judged = crowd === 100 ? rows : rows.filter(({ id }) => !id.startsWith('crowd-'));
+  const byId = new Map(judged.map((row) => [row.id, row]));
   const ours = (id: string): number => median(byId.get(id)?.ours);
   const peer = (id: string): number => median(byId.get(id)?.peer);
   const ratio = (id: string): number => ours(id) / peer(id);
   const start = Math.max(ours('version'), ours('start-loopback'), ours('start-flannel'));
   // What was not measured is no mark.
   return [
-    ...most('start to the handler / empty executable', start / ours('empty'), 1.15),
+    ...most(
+      'slowest call that finds nothing to do / empty executable',
+      start / ours('empty'),
+      1.15,
+    ),
     ...most('flannel ADD plain', ours('plain-add'), ours('plain-empty') + 10, ' ms'),
     ...most(
       'flannel DEL plain',
@@ -65,7 +73,7 @@ export function judge(rows: readonly Row[], diskRatio: number | undefined): Mark
       70,
       ' MB',
     ),
-    ...most('suite on disk / empty executable', diskRatio ?? Number.NaN, 1.1),
+    ...most('suite on disk / empty executable', diskRatio, 1.1),
   ];
 }
 

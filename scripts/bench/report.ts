@@ -7,12 +7,12 @@ import type { Mark } from './marks.ts';
 import type { Row } from './rows.ts';
 import type { Summary } from './sample.ts';
 
-export const ROW_HEADER = '| | ours | peer | ours / peer |\n|---|---|---|---|';
+export const ROW_HEADER = '| | ours | peer | ours / peer | figures |\n|---|---|---|---|---|';
 
 /** A row of the table: medians, between which the middle half lies, and the ratio of the medians. */
 export function formatRow({ title, unit, ours, peer }: Row): string {
   const ratio = peer === undefined ? '' : (ours.median / peer.median).toFixed(2);
-  return `| ${title} (${unit}) | ${format(ours)} | ${peer === undefined ? '' : format(peer)} | ${ratio} |`;
+  return `| ${title} (${unit}) | ${format(ours)} | ${peer === undefined ? '' : format(peer)} | ${ratio} | ${ours.count} |`;
 }
 
 const MARK_HEADER = '| mark | wanted | was | |\n|---|---|---|---|';
@@ -38,14 +38,16 @@ export function describeMachine(peer: string): string[] {
   return [
     `${cpus().length} × ${cpu?.model ?? 'unknown processor'}, ${Math.round(totalmem() / 2 ** 30)} GiB, load ${load} at the end`,
     `Linux ${release()}, Node ${process.version}, ${run('iptables', ['--version'])}`,
-    `peer: ${peer} (${peerVersion(join(peer, 'bridge'))})`,
+    `peer: ${peer} (${peerVersion(peer)})`,
   ];
 }
 
-/** What a plugin says of itself when nobody asks for anything. */
-function peerVersion(path: string): string {
-  const words = run('sh', ['-c', `env -i "${path}" </dev/null 2>&1`]);
-  return words.split('\n')[0] ?? '';
+/** The Debian package that the peer is of, or what its bridge says of itself when nobody asks for anything. */
+function peerVersion(folder: string): string {
+  const bridge = join(folder, 'bridge');
+  const script = `dpkg-query --show $(dpkg-query --search "${bridge}" | cut -d: -f1) || env -i "${bridge}" </dev/null 2>&1`;
+  const words = run('sh', ['-c', `{ ${script}; } 2>/dev/null`]);
+  return (words.split('\n')[0] ?? '').replace('\t', ' ');
 }
 
 /** Bytes that the files of a folder take, each inode once. */

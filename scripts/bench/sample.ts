@@ -1,13 +1,5 @@
 /** Figures of many calls, and what is told of them. */
 
-/** What one call took. */
-export interface Cost {
-  /** Milliseconds from its start to its end. */
-  readonly wallMs: number;
-  /** Milliseconds of processor, its children's too. */
-  readonly cpuMs: number;
-}
-
 /** Of several figures of one kind: the middle one, and between which the middle half lies. */
 export interface Summary {
   readonly median: number;

@@ -28,9 +28,9 @@ export interface Call {
   readonly ifName?: string;
 }
 
-/** Makes a node with a suite on it. `title` is part of its namespace's name. */
-export function makeSide(name: SideName, folder: string, title: string): Side {
-  const netns = `node-${name}-${title}`;
+/** Makes a node with a suite on it. `id` is part of its namespace's name. */
+export function makeSide(name: SideName, folder: string, id: string): Side {
+  const netns = `node-${name}-${id}`;
   ip('netns', 'add', netns);
   ip('-n', netns, 'link', 'set', 'lo', 'up');
   return {

@@ -48,11 +48,13 @@ export async function measureTraffic(side: Side): Promise<Rates> {
     await using _outer = await serve(outsideNetns, SERVER_PORT);
     await using _inner = await serve(podNetns, POD_PORT);
     return {
-      masqueradedConnections: rate(podNetns, 'connect', OUTSIDE, SERVER_PORT),
-      masqueradedFlows: rate(podNetns, 'begin', OUTSIDE),
-      masqueradedPackets: rate(podNetns, 'send', OUTSIDE, SERVER_PORT),
-      mappedConnections: rate(outsideNetns, 'connect', HOST, HOST_PORT),
-      mappedPackets: rate(outsideNetns, 'send', HOST, HOST_PORT),
+      masqueradedConnections: rateOf(drive(podNetns, 'connect', OUTSIDE, SERVER_PORT)),
+      masqueradedFlows: arrivalRate(outsideNetns, () => drive(podNetns, 'begin', OUTSIDE)),
+      masqueradedPackets: arrivalRate(outsideNetns, () =>
+        drive(podNetns, 'send', OUTSIDE, SERVER_PORT),
+      ),
+      mappedConnections: rateOf(drive(outsideNetns, 'connect', HOST, HOST_PORT)),
+      mappedPackets: arrivalRate(podNetns, () => drive(outsideNetns, 'send', HOST, HOST_PORT)),
     };
   } finally {
     deletePod(side, { name: pod, portMappings }, result);
@@ -87,10 +89,44 @@ async function serve(netns: Netns, port: number): Promise<AsyncDisposable> {
   };
 }
 
+/** What a client did. */
+interface Count {
+  readonly count: number;
+  readonly ms: number;
+}
+
+const rateOf = ({ count, ms }: Count): number => (count * 1e3) / ms;
+
 type Mode = 'connect' | 'send' | 'begin';
 
-function rate(netns: Netns, mode: Mode, address: string, port = 0): number {
+/** Runs a client. */
+function drive(netns: Netns, mode: Mode, address: string, port = 0): Count {
   const args = [...PROGRAM, mode, address, String(port), String(RUN_MS)];
   const { stdout } = runTimed(netns, { program: process.execPath, args, env: {}, input: '' });
-  return Number(stdout);
+  return JSON.parse(stdout) as Count;
+}
+
+/** How many UDP packets a second reach the other side: what was dropped on the way is no packet. */
+function arrivalRate(receiver: Netns, body: () => Count): number {
+  const before = datagrams(receiver);
+  const { ms } = body();
+  return rateOf({ count: datagrams(receiver) - before, ms });
+}
+
+/** UDP packets that came to a network namespace so far, for a socket that has room for them, or has not, or for none. */
+function datagrams(netns: Netns): number {
+  const { stdout } = runTimed(netns, {
+    program: '/bin/cat',
+    args: ['/proc/net/snmp'],
+    env: {},
+    input: '',
+  });
+  const [names = [], values = []] = stdout
+    .split('\n')
+    .filter((line) => line.startsWith('Udp:'))
+    .map((line) => line.split(' '));
+  return ['InDatagrams', 'NoPorts', 'InErrors'].reduce(
+    (sum, name) => sum + Number(values[names.indexOf(name)]),
+    0,
+  );
 }
