@@ -18,7 +18,7 @@ const NAMES = [...PLUGIN_NAMES, ...COMMAND_NAMES, 'cni-suite'];
 /** Libraries that most calls do not need, and whose evaluation takes longer than all of ours: bundles of their own. */
 const LIBRARIES = ['execa', 'ip-address'];
 
-/** Plugins that run each other in one process share a bundle; each of the others has one of its own. A call reads no other. */
+/** Plugins that run each other in one process share a bundle; each of the others has one of its own. A call reads no other plugin's. */
 const FAMILIES: Readonly<Record<string, readonly string[]>> = {
   attaching: ['flannel', 'bridge', 'ptp', 'host-local', 'static'],
 };
@@ -34,8 +34,8 @@ const PROGRAMS = join(ROOT, 'cmd', 'cni-suite', 'programs.ts');
 const ENTRY = join(ROOT, 'cmd', 'cni-suite', 'main.ts');
 
 /**
- * Replaces imports of the libraries, and of programs by the table and the entry, by getters that load them when one of their exports is
- * touched. Of the programs only those that `isWanted` get into the bundle.
+ * Replaces imports by getters that load a module when one of its exports is touched: imports of the libraries, and of programs by the
+ * table and the entry. Of the programs only those that `isWanted` get into the bundle; what others export is undefined.
  */
 const lazyModules = (isWanted: (path: string) => boolean): Plugin => ({
   name: 'lazy-modules',

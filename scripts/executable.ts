@@ -11,8 +11,10 @@ import { execa, ExecaError } from 'execa';
  * --no-rehash-snapshot: V8 begins by looking for three primes at random to key its hash function with, and sorts its tables anew by
  * them: a sixth of the start. Without, the key is the same in every process. What a call hashes comes from the node's administrator
  * and from the runtime: there is nobody to flood its tables.
- * --min-semi-space-size: megabytes that a call never fills; with the default it collects garbage two or three times.
- * --invocation-count-for-turbofan: the optimizing compiler takes eight megabytes; it is for loops over tens of thousands.
+ * --min-semi-space-size: megabytes that a call never fills; with the default it collects garbage two or three times, and
+ * --single-threaded-gc: by itself.
+ * --no-sparkplug, --no-maglev: no compiling of what a call runs ten times.
+ * --invocation-count-for-turbofan: the optimizing compiler takes eight megabytes; it comes when a function ran this often, or a loop.
  *
  * Bytecode is taken with just the flags that it was made with.
  */
@@ -36,7 +38,7 @@ export async function makeExecutable(entry: string, assets: Assets, output: stri
   await strip(node);
   const seaConfig = {
     useSnapshot: false,
-    // Node makes it without the flags, and would complain of it at each start.
+    // Node would make it without the flags, and warn at each start that V8 does not take it.
     useCodeCache: false,
     disableExperimentalSEAWarning: true,
     execArgv: [...V8_FLAGS, '--v8-pool-size=1', '--disable-warning=ExperimentalWarning'],

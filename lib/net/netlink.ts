@@ -76,7 +76,7 @@ const SOL_SOCKET = 1;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 
-/** Room for a transaction of some thousand rules, and for its acknowledgements. */
+/** Room for a transaction of some thousand rules, and for what the kernel says of them. */
 const BUFFER_BYTES = 8 * 1024 * 1024;
 
 /** How long the kernel may take for an answer: it waits for locks of its own, for seconds on a node in trouble. */
@@ -92,7 +92,7 @@ let datagram: Buffer | undefined;
 /** How often a dump is begun again that a concurrent change made inconsistent. */
 const DUMP_LIMIT = 20;
 
-/** linux/errno: what a dump that stays inconsistent is reported as. */
+/** asm-generic/errno-base.h: what a dump that stays inconsistent is reported as. */
 const EINTR = 4;
 
 /** Opens a conversation in a namespace, by default the program's own; it stays there. @throws SysError */
@@ -172,7 +172,7 @@ export class Netlink implements Disposable {
 
   /**
    * Sends several requests as one datagram between a begin and an end message, which the kernel carries out all or not
-   * at all (nfnetlink batches). Refusals come in the order of the requests: the last one's acknowledgement ends them.
+   * at all (nfnetlink batches). Answers come in the order of the requests: each refused one has its own, and the last asks for one in any case.
    * @throws NetlinkError for the first refused
    */
   batch(begin: Request, requests: readonly Request[], end: Request): void {

@@ -1,4 +1,4 @@
-/** The C library, and what Node brings of OpenSSL's: every signature that the project calls, in one table. */
+/** The C library, and what Node brings of OpenSSL's: every signature that the plugins call, in one table. */
 import { SysError } from './error.ts';
 
 /** man 2 of each name, man 3ssl of SHA512; `buffer` is a pointer to bytes, i64 and u64 are bigint in JavaScript. */
@@ -22,7 +22,7 @@ interface Library {
 }
 type Functions = Library['functions'];
 
-/** Loaded when it is needed: not by VERSION, nor by calls that find nothing to do. */
+/** Loaded when it is needed: not by VERSION, nor by calls that read only files. */
 const ffi = () => process.getBuiltinModule('node:ffi');
 
 const load = () => ({

@@ -45,7 +45,7 @@ function forget(families: ReadonlySet<Family>, isDoomed: (flow: Connection) => b
       for (const flow of flows) deleteConnection(conntrack, flow);
     }
   } catch (error) {
-    // The flows end by themselves after half a minute of silence: no reason to fail the pod.
+    // The flows end by themselves after half a minute or two of silence: no reason to fail the pod.
     if (!isNetlinkError(error) && !isSysError(error)) throw error;
     log(`portmap: cannot forget former UDP flows: ${error.message}`);
   }

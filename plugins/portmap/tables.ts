@@ -5,7 +5,8 @@
  *   map targets, hostip_targets       the same keys -> (pod address, container port)
  *   map attachments                   who -> (host address or zero, protocol, port)
  *   map pods                          pod address -> who
- *   chain prerouting, output          the hooks: what goes to an address of this host looks its port up, the address's own first
+ *   chain prerouting, output          the hooks: what goes to an address of this host is looked up
+ *   chain lookup                      asks both maps, the one with addresses first
  *   chain net-NETWORK-DIGEST          a policy: marks connections that are to be masqueraded, then translates
  *   chain masquerade-BIT              the hook where marked connections are masqueraded
  *   chain localnet                    keeps 127.0.0.0/8 closed to the outside, as it was before route_localnet
@@ -177,12 +178,16 @@ const localnetChain = (table: Table): Request[] => [
   ]),
 ];
 
-/** The chains that must have rules for mappings of a policy to work, but for that of its conditions. */
-export const workingChains = ({ chain, masquerade: { snat, markBit } }: Policy): string[] => [
+/** The chains that must have rules for mappings of a policy to work and for nothing else to be open, but for that of its conditions. */
+export const workingChains = ({
+  family,
+  chain,
+  masquerade: { snat, markBit },
+}: Policy): string[] => [
   ...HOOKED,
   LOOKUP,
   chain,
-
+  ...(family === 4 ? [LOCALNET] : []),
   ...(snat ? [`masquerade-${markBit}`] : []),
 ];
 

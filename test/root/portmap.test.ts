@@ -234,4 +234,7 @@ test('127.0.0.0/8 stays closed to the outside', async (t) => {
   t.is(await see(), 'timeout');
   await node.run('nft', ['flush', 'chain', 'ip', 'cni_portmap', 'localnet']);
   t.is(await see(), '192.0.2.1');
+  const b = await addPod(t, node, 'b', [{ ...TCP, hostPort: TCP.hostPort + 1 }]);
+  await node.succeed(t, 'ADD', b.call);
+  t.is(await see(), 'timeout');
 });
