@@ -174,12 +174,14 @@ const areWhole = (nftables: Nftables, wanted: readonly Entry[]): boolean =>
 
 /** Takes out the addresses, but those that another attachment has by now, and what no other pod needs. @returns whether there were any */
 function deletePods(nftables: Nftables, table: Table, key: IndexKey): boolean {
-  return deleteElements(nftables, { table, rest: deleteEmpty(table) }, key, ({ value }) => {
-    const pod = nftables.getElement(table, PODS, value ?? new Uint8Array());
-    if (pod === undefined || !isOwner(pod.comment, key)) {
-      return { requests: [], chain: undefined };
-    }
-    return { requests: [nft.deleteElement(table, PODS, pod.key)], chain: pod.chain };
+  return deleteElements(nftables, { table, rest: deleteEmpty(table) }, key, (indexed) => {
+    const pods = indexed
+      .flatMap(({ value }) => nftables.getElement(table, PODS, value ?? new Uint8Array()) ?? [])
+      .filter(({ comment }) => isOwner(comment, key));
+    return {
+      requests: pods.map((pod) => nft.deleteElement(table, PODS, pod.key)),
+      chains: pods.flatMap(({ chain }) => chain ?? []),
+    };
   });
 }
 

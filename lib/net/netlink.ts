@@ -184,10 +184,11 @@ export class Netlink implements Disposable {
       this.#encode(request, index === requests.length ? NLM_F.ACK : 0),
     );
     this.#transport.send(Buffer.concat(parts));
+    const asked = [begin, ...requests];
     let failure: NetlinkError | undefined;
     for (let isAnswered = false; !isAnswered;) {
       for (const message of this.#receive(wait)) {
-        const { op } = [begin, ...requests][message.sequence - first] ?? {};
+        const { op } = asked[message.sequence - first] ?? {};
         if (message.type !== NLMSG_ERROR || op === undefined) continue;
         const acknowledgement = decodeAcknowledgement(message);
         if (acknowledgement.errno !== 0) failure ??= new NetlinkError(op, acknowledgement);

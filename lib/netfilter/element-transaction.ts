@@ -37,38 +37,38 @@ export function commitElements(nftables: Nftables, transaction: Transaction): vo
   }
 }
 
-/** What goes with an entry of the index: elements of other maps, and the chain that they lead to. */
+/** What goes with entries of the index: elements of other maps, and the chains that these lead to, each as often as one does. */
 export interface Removal {
   readonly requests: readonly Request[];
-  readonly chain: string | undefined;
+  readonly chains: readonly string[];
 }
 
 /**
  * Takes an attachment's elements out of a table, with the chains that only they led to, in one transaction: a DEL that dies has done
- * all of it or nothing. With the last chain `table.rest`, which deletes the table if it is empty. @returns whether there were any. @throws NetlinkError
+ * all of it or nothing. With the last chain `table.rest`, which deletes the table if it is empty. `removalOf` is asked anew whenever
+ * another call changed the tables in between. @returns whether there were any. @throws NetlinkError
  */
 export function deleteElements(
   nftables: Nftables,
   { table, rest }: { readonly table: Table; readonly rest: readonly Request[] },
   key: IndexKey,
-  removalOf: (entry: ListedElement) => Removal,
+  removalOf: (entries: readonly ListedElement[]) => Removal,
 ): boolean {
   for (let tries = 1; ; tries += 1) {
     const entries = listIndex(nftables, table, key);
     if (entries.length === 0) return false;
-    const removals = entries.map(removalOf);
-    const chains = deleteUnused(nftables, table, removals, 1);
-    const requests = entries.flatMap((entry, index) => [
-      deleteFromIndex(table, entry),
-      ...(removals[index]?.requests ?? []),
-    ]);
+    const removal = removalOf(entries);
+    const chains = deleteUnused(nftables, table, removal.chains, 1);
+    const requests = [
+      ...entries.map((entry) => deleteFromIndex(table, entry)),
+      ...removal.requests,
+    ];
     try {
       nftables.commit([...requests, ...chains.requests]);
       // Of two last DELs at once each saw the other's elements: the second to get here sees none.
-      const late = chains.areAll ? chains : deleteUnused(nftables, table, removals, 0);
+      const late = chains.areAll ? chains : deleteUnused(nftables, table, removal.chains, 0);
       if (!chains.areAll) acceptUse(() => nftables.commit(late.requests));
-      const isChainless = removals.every(({ chain }) => chain === undefined);
-      if (chains.requests.length + late.requests.length > 0 || isChainless) {
+      if (chains.requests.length + late.requests.length > 0 || removal.chains.length === 0) {
         acceptUse(() => nftables.commit(rest));
       }
       return true;
@@ -86,13 +86,13 @@ export function deleteElements(
 function deleteUnused(
   nftables: Nftables,
   table: Table,
-  removals: readonly Removal[],
+  leading: readonly string[],
   each: 0 | 1,
 ): { readonly requests: readonly Request[]; readonly areAll: boolean } {
   const ending = new Map<string, number>();
-  const lead = (chain: string | undefined, times: number) =>
-    chain !== undefined && ending.set(chain, (ending.get(chain) ?? 0) + times);
-  for (const { chain } of removals) lead(chain, each);
+  const lead = (chain: string, times: number) =>
+    ending.set(chain, (ending.get(chain) ?? 0) + times);
+  for (const chain of leading) lead(chain, each);
   const requests: Request[] = [];
   let areAll = true;
   // A chain's targets come after it: a map is walked with what is added on the way.

@@ -7,7 +7,7 @@ import { isSysError } from '#lib/sys/error.ts';
 import { deleteFile, join, listFolder, setModified, statIfAny, TEMPORARY } from '#lib/sys/file.ts';
 import { lockFileIfFree } from '#lib/sys/lock.ts';
 import { readStateIfRegular, stateFileId } from '#lib/sys/state-file.ts';
-import { discardFile, replaceFile, TemporaryFile } from '#lib/sys/temporary-file.ts';
+import { discardFile, TemporaryFile } from '#lib/sys/temporary-file.ts';
 import { addressOfFile, decodeHolder, encodeHolder, type Holder } from './reservation.ts';
 
 /** A reserved address, and when its file was written: the evidence is of that file and of no later one with its name. */
@@ -129,9 +129,11 @@ export class ReservationFolder {
 
   /** @throws SysError */
   setLastReserved(set: number, address: Address): void {
+    const path = this.#marker(set);
+    using file = new TemporaryFile(path, address.toString());
     // Away first: ext4 begins to write to the disk when a file takes the place of another, and a call that dies here loses only a hint.
-    deleteFile(this.#marker(set));
-    replaceFile(this.#marker(set), address.toString());
+    deleteFile(path);
+    file.moveTo(path);
   }
 
   /** When a file was last added or removed. @throws SysError */

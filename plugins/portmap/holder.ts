@@ -16,7 +16,7 @@ import {
 } from '#lib/netfilter/attachment-index.ts';
 import { type Entry, heldBy, type Standing, standingAt } from './element.ts';
 import { describeHostPort, FAMILIES } from './forward.ts';
-import { distinct, forgetPod } from './pods.ts';
+import { clearPod, distinct, forgetPod } from './pods.ts';
 import { TABLES } from './tables.ts';
 
 /** What makes room for an attachment's mappings, and which of them are there already. */
@@ -52,7 +52,7 @@ export function clearHolders(
     for (const request of removeAll(nftables, holder)) remove(request);
   }
   for (const pod of distinct(entries.map(({ forward }) => forward.pod.address))) {
-    for (const request of forgetPod(nftables, pod)) remove(request);
+    for (const request of clearPod(nftables, own.network, pod)) remove(request);
   }
   return { requests: [...requests.values()], shared };
 }
@@ -112,7 +112,7 @@ function removeAll(nftables: Nftables, holder: IndexKey): Request[] {
   return FAMILIES.flatMap((family) =>
     listIndex(nftables, TABLES[family], holder).flatMap((indexed) => {
       const { removal = [], target } = heldBy(nftables, family, holder, indexed) ?? {};
-      const pod = target === undefined ? [] : forgetPod(nftables, target.address, holder);
+      const pod = target === undefined ? [] : forgetPod(nftables, holder, target.address);
       return [deleteFromIndex(TABLES[family], indexed), ...removal, ...pod];
     }),
   );

@@ -104,9 +104,10 @@ export function releaseReused(
 ): void {
   const own = indexKey(owner);
   for (const address of addresses) {
-    const holder = findHolder(nftables, address);
-    const isFormer = holder?.network === own.network && holder.attachment !== own.attachment;
-    if (isFormer) deleteHolder(nftables, holder, false);
+    const holder = findHolder(nftables, own.network, address);
+    if (holder !== undefined && holder.attachment !== own.attachment) {
+      deleteHolder(nftables, holder, false);
+    }
   }
 }
 
@@ -125,15 +126,19 @@ function deleteHolder(nftables: Nftables, holder: IndexKey, areExpected: boolean
   for (const family of FAMILIES) {
     const table = { table: TABLES[family], rest: deleteEmpty(TABLES[family]) };
     const found = deleteElements(nftables, table, holder, (indexed) => {
-      const held = heldBy(nftables, family, holder, indexed);
-      const target = held?.target?.address;
-      // Somebody deleted the target: only the list of all pods tells.
-      const led = target === undefined ? listPods(nftables, family, holder) : [target];
-      const late = led.filter((pod) => !pods.has(String(pod)));
-      for (const pod of late) pods.set(String(pod), pod);
-      const forgotten = late.flatMap((pod) => forgetPod(nftables, pod, holder));
-      const requests = [...(held?.removal ?? []), ...forgotten];
-      return { requests, chain: held?.verdict?.chain };
+      const standings = indexed.map((entry) => heldBy(nftables, family, holder, entry));
+      const targets = standings.flatMap((standing) => standing?.target?.address ?? []);
+      // Somebody deleted a target: only the list of all pods tells.
+      const areAll = targets.length === indexed.length;
+      const led = distinct([...targets, ...(areAll ? [] : listPods(nftables, family, holder))]);
+      for (const pod of led) pods.set(String(pod), pod);
+      return {
+        requests: [
+          ...standings.flatMap((standing) => standing?.removal ?? []),
+          ...led.flatMap((pod) => forgetPod(nftables, holder, pod)),
+        ],
+        chains: standings.flatMap((standing) => standing?.verdict?.chain ?? []),
+      };
     });
     if (!found && areExpected) deleteIfEmpty(nftables, table);
   }

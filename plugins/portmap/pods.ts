@@ -1,8 +1,8 @@
-/** Map `pods`: whose mappings lead to an address. What is given out again must lead to its new owner alone. */
+/** Map `owners`: whose mappings lead to an address of a network. What the network gives out again must lead to its new owner alone. */
 import { Address, type Family } from '#lib/addr/address.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import type { Request } from '#lib/net/netlink.ts';
-import { nft } from '#lib/net/nft-message.ts';
+import { DATA_TYPES, nft } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
 import {
   decodeIndexKey,
@@ -10,23 +10,37 @@ import {
   indexKey,
   type IndexKey,
 } from '#lib/netfilter/attachment-index.ts';
-import { PODS, TABLES } from './tables.ts';
+import { OWNERS, TABLES } from './tables.ts';
 
 /** Each address once. */
 export const distinct = (addresses: readonly Address[]): Address[] => [
   ...new Map(addresses.map((address) => [String(address), address])).values(),
 ];
 
-/** Remembers the owner of the mappings that lead to an address. */
-export const addPod = (owner: Attachment, address: Address): Request =>
-  nft.addElement(TABLES[address.family], PODS, {
-    key: address.toBytes(),
-    value: encodeIndexKey(indexKey(owner)),
-  });
+/** The network's digits, and the address. */
+function keyOf(network: string, address: Address): Uint8Array {
+  const digits = Buffer.alloc(DATA_TYPES.ifname.bytes);
+  digits.write(network);
+  return Buffer.concat([digits, address.toBytes()]);
+}
 
-/** Whose mappings lead to an address. @throws NetlinkError */
-export function findHolder(nftables: Nftables, address: Address): IndexKey | undefined {
-  const element = nftables.getElement(TABLES[address.family], PODS, address.toBytes());
+/** Remembers the owner of the mappings that lead to an address. */
+export function addPod(owner: Attachment, address: Address): Request {
+  const own = indexKey(owner);
+  return nft.addElement(TABLES[address.family], OWNERS, {
+    key: keyOf(own.network, address),
+    value: encodeIndexKey(own),
+  });
+}
+
+/** Whose mappings lead to an address of a network. @throws NetlinkError */
+export function findHolder(
+  nftables: Nftables,
+  network: string,
+  address: Address,
+): IndexKey | undefined {
+  const key = keyOf(network, address);
+  const element = nftables.getElement(TABLES[address.family], OWNERS, key);
   return element?.value && decodeIndexKey(element.value);
 }
 
@@ -36,14 +50,22 @@ const isSame = (a: IndexKey, b: IndexKey): boolean =>
 /** The addresses that the mappings of a holder lead to, by asking for everybody's. @throws NetlinkError */
 export const listPods = (nftables: Nftables, family: Family, holder: IndexKey): Address[] =>
   nftables
-    .listElements(TABLES[family], PODS)
+    .listElements(TABLES[family], OWNERS)
     .filter(({ value }) => value && isSame(decodeIndexKey(value), holder))
-    .map(({ key }) => Address.fromBytes(key));
+    .map(({ key }) => Address.fromBytes(key.subarray(DATA_TYPES.ifname.bytes)));
 
-/** Forgets whose the mappings to an address are; with `holder` only if they are its. @throws NetlinkError */
-export function forgetPod(nftables: Nftables, address: Address, holder?: IndexKey): Request[] {
-  const standing = findHolder(nftables, address);
-  if (standing === undefined) return [];
-  if (holder !== undefined && !isSame(standing, holder)) return [];
-  return [nft.deleteElement(TABLES[address.family], PODS, address.toBytes())];
+/** Forgets whose the mappings to an address are, if they are the holder's. @throws NetlinkError */
+export function forgetPod(nftables: Nftables, holder: IndexKey, address: Address): Request[] {
+  const standing = findHolder(nftables, holder.network, address);
+  return standing !== undefined && isSame(standing, holder)
+    ? forgetOwner(holder.network, address)
+    : [];
 }
+
+/** Forgets whose the mappings to an address of a network are, whoever it is. @throws NetlinkError */
+export const clearPod = (nftables: Nftables, network: string, address: Address): Request[] =>
+  findHolder(nftables, network, address) === undefined ? [] : forgetOwner(network, address);
+
+const forgetOwner = (network: string, address: Address): Request[] => [
+  nft.deleteElement(TABLES[address.family], OWNERS, keyOf(network, address)),
+];

@@ -4,7 +4,7 @@
  *   map hostports, hostip_hostports   (protocol, port), or (address, protocol, port) -> goto the chain of a network's policy
  *   map targets, hostip_targets       the same keys -> (pod address, container port)
  *   map attachments                   who -> (host address or zero, protocol, port)
- *   map pods                          pod address -> who
+ *   map owners                        (network, pod address) -> who
  *   chain prerouting, output          the hooks: what goes to an address of this host is looked up
  *   chain lookup                      asks both maps, the one with addresses first
  *   chain net-NETWORK-DIGEST          a policy: marks connections that are to be masqueraded, then translates
@@ -53,8 +53,8 @@ export const MAPS = {
   one: { verdicts: 'hostip_hostports', targets: 'hostip_targets' },
 } as const satisfies Record<string, PortMaps>;
 
-/** Whose mappings lead to an address: when it is given out again, they are to go. */
-export const PODS = 'pods';
+/** Whose mappings lead to an address of a network: when it is given out again, they are to go. */
+export const OWNERS = 'owners';
 
 const COMMENT = 'CNI port mappings';
 const LOOKUP = 'lookup';
@@ -109,7 +109,7 @@ export function structure(policy: Policy): Request[] {
     nft.addMap(table, MAPS.one.verdicts, fullType, DATA_TYPES.verdict),
     nft.addMap(table, MAPS.one.targets, fullType, targetType),
     addIndex(table, fullType),
-    nft.addMap(table, PODS, addressType, INDEX_KEY_TYPE),
+    nft.addMap(table, OWNERS, concatenation(DATA_TYPES.ifname, addressType), INDEX_KEY_TYPE),
     nft.addChain(table, LOOKUP),
     nft.deleteRules(table, LOOKUP),
     nft.addRule(table, LOOKUP, [...loadAddressAndPort(family), lookupVerdict(MAPS.one.verdicts)]),
@@ -187,16 +187,16 @@ export const workingChains = ({
   ...HOOKED,
   LOOKUP,
   chain,
-  ...(family === 4 ? [LOCALNET] : []),
   ...(snat ? [`masquerade-${markBit}`] : []),
+  ...(snat && family === 4 ? [LOCALNET] : []),
 ];
 
-/** Deletes the table of a family; refused with EBUSY while there are mappings. */
+/** Deletes the table of a family; refused with EBUSY while there are mappings. What `owners` says is of no use without them. */
 export function deleteEmpty(table: Table): Request[] {
   const maps = [MAPS.any, MAPS.one].flatMap(({ verdicts, targets }) => [verdicts, targets]);
   return [
     nft.deleteRules(table),
-    ...[...maps, PODS].map((map) => nft.deleteEmptySet(table, map)),
+    ...maps.map((map) => nft.deleteEmptySet(table, map)),
     deleteEmptyIndex(table),
     nft.deleteTable(table),
   ];

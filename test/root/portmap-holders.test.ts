@@ -1,5 +1,12 @@
 /** portmap: who holds a host port, across networks, backends and suites; and what an interrupted call leaves. */
 import test, { type ExecutionContext } from 'ava';
+import { Prefix } from '#lib/addr/prefix.ts';
+import type { Request } from '#lib/net/netlink.ts';
+import { type Nftables, openNftables } from '#lib/net/nftables.ts';
+import { openNetns } from '#lib/sys/netns.ts';
+import { portmapConfig } from '#plugins/portmap/config.ts';
+import type { Forward } from '#plugins/portmap/forward.ts';
+import { addMappings, deleteMappings } from '#plugins/portmap/nftables.ts';
 import { BIN, REFERENCE_BIN, TestNode } from '#test/node.ts';
 import { addOutside } from '#test/outside.ts';
 import { sourceSeen } from '#test/traffic.ts';
@@ -87,6 +94,70 @@ for (const backend of ['nftables', 'iptables'] as const) {
     t.notRegex(await node.rules(), /8080/);
   });
 }
+
+test('a host port of an address that two networks have goes with its own network', async (t) => {
+  await using node = await TestNode.create();
+  const a = await addPod(t, node, 'a');
+  const other = { portMappings: [{ ...TCP, hostPort: 8081 }] };
+  const b = {
+    ...a.call,
+    containerID: 'b',
+    config: { ...a.config, name: 'net2', runtimeConfig: other },
+  };
+  const none = { portMappings: [] };
+  const c = { ...a.call, containerID: 'c', config: { ...a.config, runtimeConfig: none } };
+  for (const call of [a.call, b, c]) await node.succeed(t, 'ADD', call);
+  const rules = await node.rules();
+  t.notRegex(rules, /8080/);
+  t.regex(rules, /8081/);
+  await node.succeed(t, 'DEL', b);
+  t.is(await node.rules(), '');
+});
+
+/** The same conversation, but for something that happens just before its first transaction. */
+function disturbed(nftables: Nftables, disturb: () => void): Nftables {
+  let isDisturbed = false;
+  const commit = (requests: readonly Request[]) => {
+    if (!isDisturbed) disturb();
+    isDisturbed = true;
+    nftables.commit(requests);
+  };
+  return new Proxy(nftables, {
+    get(target, name) {
+      const value: unknown = name === 'commit' ? commit : Reflect.get(target, name, target);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+
+const owner = (containerID: string) =>
+  ({ network: 'net', containerID, ifName: 'eth0', netns: undefined }) as const;
+
+const forward = (hostPort: number, address: string): Forward => ({
+  family: 4,
+  hostAddress: undefined,
+  protocol: 'tcp',
+  hostPort,
+  pod: Prefix.parse(address),
+  containerPort: 80,
+});
+
+test('a DEL that an ADD disturbs leaves nothing of its pod', async (t) => {
+  await using node = await TestNode.create();
+  using host = openNetns(`/run/netns/${node.name}`);
+  using mine = openNftables(host);
+  using others = openNftables(host);
+  const config = portmapConfig({ json: {}, network: 'net' });
+  addMappings(mine, owner('a'), [forward(8080, '10.1.0.5/24')], config);
+  const disturb = () => addMappings(others, owner('b'), [forward(8081, '10.1.0.6/24')], config);
+  const pods = deleteMappings(disturbed(mine, disturb), owner('a'), true);
+  t.deepEqual(pods.map(String), ['10.1.0.5']);
+  const rules = await node.rules();
+  t.notRegex(rules, /10\.1\.0\.5/);
+  t.regex(rules, /10\.1\.0\.6/);
+  deleteMappings(mine, owner('b'), true);
+  t.is(await node.rules(), '');
+});
 
 test('2,000 mappings of a pod are added, checked and deleted', async (t) => {
   await using node = await TestNode.create();
