@@ -29,6 +29,13 @@ for (const cniVersion of ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', 
   });
 }
 
+test('CHECK finds nothing wrong with mappings that do not masquerade', async (t) => {
+  await using node = await TestNode.create();
+  const a = await addPod(t, node, 'a', { snat: false });
+  await node.succeed(t, 'ADD', a.call);
+  await node.succeed(t, 'CHECK', a.call);
+});
+
 const BREAKAGES = {
   'an element gone': 'delete element ip cni_portmap hostports { tcp . 8080 }',
   'its target gone': 'delete element ip6 cni_portmap targets { tcp . 8080 }',
