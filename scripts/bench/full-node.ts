@@ -24,8 +24,9 @@ export async function* filled(plan: Plan): AsyncIterable<Row> {
   });
   for (let number = 0; number < CROWDS; number += 1) {
     for (const { others, sides, costs } of nodes) {
-      for (const side of number % 2 === 0 ? sides : sides.toReversed()) {
-        if (side.name === 'peer' && others > 0 && number >= PEER_CROWDS) continue;
+      const order = number % 2 === 0 ? sides : sides.toReversed();
+      const isQuick = ({ name }: Side) => name === 'ours' || others === 0 || number < PEER_CROWDS;
+      for (const side of order.filter(isQuick)) {
         costs[side.name].push(await addAndDeleteCrowd(side, plan.crowd));
       }
     }
