@@ -12,6 +12,7 @@ const SIGNATURES = {
   getrandom: { arguments: ['buffer', 'u64', 'u32'], return: 'i64' },
   flock: { arguments: ['i32', 'i32'], return: 'i32' },
   ioctl: { arguments: ['i32', 'u64', 'buffer'], return: 'i32' },
+  _exit: { arguments: ['i32'], return: 'void' },
   SHA512: { arguments: ['buffer', 'u64', 'buffer'], return: 'pointer' },
 } as const;
 
@@ -43,6 +44,11 @@ function library(): Library {
     loaded = { functions, errno: () => getInt32(place, 0) };
   }
   return loaded;
+}
+
+/** Ends the process with nothing more done, if the library is there: to load it would take longer than what is left undone. */
+export function exitIfLoaded(status: number): void {
+  loaded?.functions._exit(status);
 }
 
 /** How often a call that a signal interrupted is started again. */

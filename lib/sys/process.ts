@@ -3,6 +3,7 @@ import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { execaSync } from 'execa';
 import { sleep } from './clock.ts';
 import { isSysError, sys } from './error.ts';
+import { exitIfLoaded } from './libc.ts';
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -181,6 +182,7 @@ export function setExitStatus(status: number): void {
  * which the kernel does anyway. What was written is out: every write of ours waits.
  */
 export function endProcess(): never {
+  exitIfLoaded(Number(process.exitCode ?? 0));
   // oxlint-disable-next-line no-process-exit, unicorn/no-process-exit -- the entry calls it last, when every `using` has ended
   process.exit();
 }
