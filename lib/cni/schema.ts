@@ -43,8 +43,8 @@ function quote(value: unknown): string {
  * An object whose known keys match in any letter case, as Go's decoder reads them; null leaves the default, unknown
  * keys pass, of duplicates the last wins. Its keys' schemas are made when one is read first: most calls need few of all.
  */
-export const object = <S extends z.core.$ZodLooseShape>(makeShape: () => S) =>
-  z.lazy(() => {
+export function object<S extends z.core.$ZodLooseShape>(makeShape: () => S) {
+  const schema = z.lazy(() => {
     const shape = makeShape();
     const known = new Map(Object.keys(shape).map((key) => [key.toLowerCase(), key]));
     return z.pipe(
@@ -52,6 +52,10 @@ export const object = <S extends z.core.$ZodLooseShape>(makeShape: () => S) =>
       z.looseObject(shape),
     );
   });
+  // What the transform answers. z.optional asks even for a key that is absent, and would make all of it for the answer.
+  Object.defineProperty(schema._zod, 'optin', { value: 'optional' });
+  return schema;
+}
 
 function renameKeys(input: unknown, known: ReadonlyMap<string, string>): unknown {
   if (!isRecord(input)) return input;
