@@ -178,7 +178,7 @@ export function setExitStatus(status: number): void {
 }
 
 /**
- * Ends the process now, with the status that was set, for a caller that has nothing open: else Node first takes its memory apart,
+ * Ends the process now, with the status that was set, for a caller that has nothing open: Node would first take its memory apart,
  * which the kernel does anyway. What was written is out: every write of ours waits.
  */
 export function endProcess(): never {
