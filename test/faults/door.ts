@@ -184,6 +184,8 @@ ffi['dlopen'] = (...args: unknown[]) => {
     lib,
     functions: {
       ...functions,
+      // oxlint-disable-next-line no-process-exit, unicorn/no-process-exit -- the trace is written when Node ends, which this would leave out
+      _exit: (status: number) => process.exit(status),
       send(fd: number, bytes: Uint8Array, ...rest: unknown[]): bigint {
         if (isInterrupted()) return fail('EINTR');
         const type = Buffer.from(bytes).readUInt16LE(TYPE_OFFSET);
