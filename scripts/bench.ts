@@ -155,6 +155,8 @@ async function main(args: readonly string[]): Promise<number> {
   await ensureBuilt();
   requirePlugins('--ours', ours, [...PLUGINS, 'flannel']);
   requirePlugins('--peer', peer, PLUGINS);
+  // What can't be written is to be known now, not when all is measured.
+  if (json !== undefined) writeFileSync(json, '');
   await makeEmptyExecutable(EMPTY);
   const status = await runInWorld([import.meta.filename, INSIDE, ...args]);
   if (status === 0 && json !== undefined) copyFileSync(FIGURES, json);

@@ -34,6 +34,7 @@ export function fill(side: Side, count: number): void {
     join(leasesOf(side), 'cbr0'),
     numbers.map((number) => addressOf(number)),
   );
+  if (count === 0) return;
   if (side.name === 'ours') within(side.host, () => fillOurs(side, numbers));
   else copyRules(side, numbers);
 }
@@ -83,13 +84,13 @@ function copyRules(side: Side, numbers: readonly number[]): void {
   const [own] = (result as { ips: { address: string }[] }).ips;
   const address = own?.address.split('/')[0] ?? '';
   const rules = templateRules(program(side, 'iptables-save', ['-t', 'nat'], ''));
-  const copies = numbers.flatMap((number) => copyOf(rules, number, address));
-  const input = ['*nat', ...copies, 'COMMIT', ''].join('\n');
   if (rules.lines.length === 0) {
     throw new DemoFailure(
       `"${side.folder}" leaves no iptables rules that could be copied: its node can't be filled`,
     );
   }
+  const copies = numbers.flatMap((number) => copyOf(rules, number, address));
+  const input = ['*nat', ...copies, 'COMMIT', ''].join('\n');
   program(side, 'iptables-restore', ['--noflush'], input);
   deletePod(side, TEMPLATE, result);
   ip('netns', 'del', TEMPLATE.name);

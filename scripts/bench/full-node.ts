@@ -11,7 +11,7 @@ const FILLS = [0, 250, 1000];
 /** How often a crowd is measured. */
 const CROWDS = 4;
 
-/** The same of the peer where others are there: it takes minutes, and does not hang on the processor's moods. */
+/** The same of the peer where others are there: it takes minutes. */
 const PEER_CROWDS = 1;
 
 /** Many pods at a time, and traffic, on nodes with nobody and with many others, in turn. */

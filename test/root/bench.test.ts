@@ -41,10 +41,11 @@ test('bench measures the whole chain of both suites, and judges it', async (t) =
   );
 });
 
-test('bench refuses a measurement that it does not know, and a number that is none', async (t) => {
+test('bench refuses a measurement that it does not know, a number that is none, and a folder without plugins', async (t) => {
   for (const [option, value] of [
     ['--only', 'nothing'],
     ['--pods', 'many'],
+    ['--peer', '/nowhere'],
   ] as const) {
     const { exitCode, stderr } = await execa(process.execPath, [BENCH, option, value], {
       reject: false,
