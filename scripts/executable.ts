@@ -10,7 +10,7 @@ import { execa, ExecaError } from 'execa';
  *
  * --no-rehash-snapshot: V8 begins by looking for three primes at random to key its hash function with, and sorts its tables anew by
  * them: a sixth of the start. Without, the key is the same in every process. What a call hashes comes from the node's administrator
- * and from the runtime: there is nobody to flood its tables.
+ * and from the runtime; whoever gets a flood of keys into a pod's annotations slows down that pod's call.
  * --min-semi-space-size: megabytes that a call never fills; with the default it collects garbage two or three times, and
  * --single-threaded-gc: by itself.
  * --no-sparkplug, --no-maglev: no compiling of what a call runs ten times.
