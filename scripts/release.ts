@@ -4,7 +4,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { execa } from 'execa';
 import { PLUGIN_NAMES } from '#cmd/cni-suite/programs.ts';
-import { RELEASE } from '#cmd/cni-suite/release.ts';
+import { RELEASE } from '#lib/sys/release.ts';
 import { ensureBuilt } from './prepare.ts';
 
 const ROOT = join(import.meta.dirname, '..');

@@ -2,7 +2,7 @@
 import { servePlugin } from '#lib/cni/serve.ts';
 import { endProcess, programArguments, programName } from '#lib/sys/process.ts';
 import { findCommand, findPlugin } from './programs.ts';
-import { RELEASE } from './release.ts';
+import { RELEASE } from '#lib/sys/release.ts';
 import { runSuite } from './suite.ts';
 
 /** @returns whether there is a program of this name */

@@ -4,7 +4,7 @@ import { NEWEST_VERSION, SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { environment, log, programName, setExitStatus, writeStdout } from '#lib/sys/process.ts';
 import { install } from './install.ts';
 import { COMMAND_NAMES, PLUGIN_NAMES } from './programs.ts';
-import { RELEASE } from './release.ts';
+import { RELEASE } from '#lib/sys/release.ts';
 
 const USAGE = `cni-suite ${RELEASE}: CNI plugins in one executable
 

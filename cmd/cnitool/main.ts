@@ -1,5 +1,5 @@
 /** cnitool: does by hand what a container runtime does to a network. Arguments, files and errors are the reference cnitool's. */
-import { RELEASE } from '#cmd/cni-suite/release.ts';
+import { RELEASE } from '#lib/sys/release.ts';
 import { toCniError } from '#lib/cni/error.ts';
 import type { Builtins } from '#lib/cni/plugin.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';

@@ -1,11 +1,20 @@
-/** The keys that host-local reads: its own section `ipam`, and what asks for certain addresses. */
+/** The keys that host-local reads: its own section `ipam`, what asks for certain addresses; and the files of its index. */
 import * as z from 'zod/mini';
 import { Address } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import { parseArgs } from '#lib/cni/args.ts';
 import { CniError, CODE, prefixed } from '#lib/cni/error.ts';
+import { parseJsonIfAny } from '#lib/cni/json.ts';
 import { refuseManyOfFamily, RouteConfig } from '#lib/cni/result.ts';
-import { address, object, optional, prefix, textAs, textOrEmpty } from '#lib/cni/schema.ts';
+import {
+  address,
+  object,
+  optional,
+  prefix,
+  textAs,
+  textIfAny,
+  textOrEmpty,
+} from '#lib/cni/schema.ts';
 import type { SpecVersion } from '#lib/cni/version.ts';
 import type { Environment } from '#lib/sys/process.ts';
 import { type RangeConfig, RangeSet } from './range-set.ts';
@@ -138,3 +147,24 @@ function parseArgument(text: string): Address {
 }
 
 const invalid = (message: string): CniError => new CniError(CODE.INVALID_CONFIG, message);
+
+/** The evidence of an owner in a file of the index. */
+const EvidenceEntry = object(() => ({
+  boot: z.string(),
+  netns: textIfAny,
+  guarded: z.boolean(),
+}));
+export type EvidenceEntry = z.infer<typeof EvidenceEntry>;
+
+/** A file of the index: who has which addresses, each with the time at which its file was written. */
+const IndexEntry = object(() => ({
+  containerID: z.string(),
+  ifname: z.string(),
+  reserved: z.array(object(() => ({ address, writtenNs: textAs((text) => BigInt(text)) }))),
+  evidence: z.optional(EvidenceEntry),
+}));
+
+/** Reads a file of the index; undefined if it is corrupt. */
+export function parseIndexEntry(text: string): z.infer<typeof IndexEntry> | undefined {
+  return z.safeParse(IndexEntry, parseJsonIfAny(text)).data;
+}

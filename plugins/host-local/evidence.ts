@@ -2,7 +2,6 @@
  * What is noted beside a reservation, to prove later that its container is gone: the boot, the container's network namespace.
  * A reservation without is the reference plugin's, or its evidence is lost; then only its age tells, if it is of an earlier boot.
  */
-import * as z from 'zod/mini';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import {
   describeSandbox,
@@ -11,8 +10,8 @@ import {
   parseSandbox,
   type Sandbox,
 } from '#lib/cni/sandbox.ts';
-import { object, textIfAny } from '#lib/cni/schema.ts';
 import { bootId, bootTimeNs } from '#lib/sys/boot.ts';
+import type { EvidenceEntry } from './config.ts';
 
 /** What is known of a container that holds addresses. */
 export interface Evidence {
@@ -23,29 +22,18 @@ export interface Evidence {
   readonly isGuarded: boolean;
 }
 
-/** The same in a file of the index. */
-export const EvidenceEntry = object(() => ({
-  boot: z.string(),
-  netns: textIfAny,
-  guarded: z.boolean(),
-}));
-
 /** What can be told of the container that an ADD is for. @throws SysError */
 export function gatherEvidence({ netns }: Attachment, isGuarded: boolean): Evidence {
   return { boot: bootId(), sandbox: describeSandbox(netns), isGuarded };
 }
 
-export const encodeEvidence = (evidence: Evidence): z.infer<typeof EvidenceEntry> => ({
+export const encodeEvidence = (evidence: Evidence): EvidenceEntry => ({
   boot: evidence.boot,
   ...(evidence.sandbox === undefined ? {} : { netns: formatSandbox(evidence.sandbox) }),
   guarded: evidence.isGuarded,
 });
 
-export const decodeEvidence = ({
-  boot,
-  netns,
-  guarded,
-}: z.infer<typeof EvidenceEntry>): Evidence => ({
+export const decodeEvidence = ({ boot, netns, guarded }: EvidenceEntry): Evidence => ({
   boot,
   sandbox: parseSandbox(netns ?? ''),
   isGuarded: guarded,

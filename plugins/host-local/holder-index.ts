@@ -3,16 +3,13 @@
  * a dead holder is known. It is ours alone, beside the folders that the reference plugin walks: <dataDir>/.attachments/<network>/,
  * one file a holder. It may be lost: the reservations are the truth, and the store makes it anew.
  */
-import * as z from 'zod/mini';
-import { Address } from '#lib/addr/address.ts';
-import { parseJsonIfAny } from '#lib/cni/json.ts';
-import { object, textAs } from '#lib/cni/schema.ts';
 import { isSysError } from '#lib/sys/error.ts';
 import { sha512 } from '#lib/sys/digest.ts';
 import { deleteFile, setModified, statIfAny, join } from '#lib/sys/file.ts';
 import { ensureStateFolder, listStateFolder, readState, refuseLink } from '#lib/sys/state-file.ts';
 import { replaceFile } from '#lib/sys/temporary-file.ts';
-import { decodeEvidence, encodeEvidence, type Evidence, EvidenceEntry } from './evidence.ts';
+import { parseIndexEntry } from './config.ts';
+import { decodeEvidence, encodeEvidence, type Evidence } from './evidence.ts';
 import type { Holder } from './reservation.ts';
 import type { Reserved } from './reservation-folder.ts';
 
@@ -30,19 +27,6 @@ export interface Holding {
   /** Undefined for what the reference plugin reserved. */
   readonly evidence: Evidence | undefined;
 }
-
-/** What a file of the index holds. */
-const Entry = object(() => ({
-  containerID: z.string(),
-  ifname: z.string(),
-  reserved: z.array(
-    object(() => ({
-      address: textAs((text) => Address.parse(text)),
-      writtenNs: textAs((text) => BigInt(text)),
-    })),
-  ),
-  evidence: z.optional(EvidenceEntry),
-}));
 
 /** A file of the index that is not whole, after a power cut, or can't be read. */
 export class TornIndex extends Error {
@@ -80,9 +64,9 @@ export class HolderIndex {
   get(holder: Holder): Holding | undefined {
     const text = this.#read(holder);
     if (text === undefined) return undefined;
-    const entry = z.safeParse(Entry, parseJsonIfAny(text));
-    if (!entry.success) throw new TornIndex(this.#path(holder));
-    const { reserved, evidence } = entry.data;
+    const entry = parseIndexEntry(text);
+    if (entry === undefined) throw new TornIndex(this.#path(holder));
+    const { reserved, evidence } = entry;
     return { holder, reserved, evidence: evidence && decodeEvidence(evidence) };
   }
 
