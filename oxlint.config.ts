@@ -14,7 +14,8 @@ interface Room {
 }
 
 const BASE = ['#lib/addr/**', '#lib/sys/**'];
-const PROTOCOL = [...BASE, '#lib/net/**', '#lib/cni/**', '#lib/netfilter/**'];
+const KERNEL = [...BASE, '#lib/net/**', '#lib/netfilter/**'];
+const PROTOCOL = [...KERNEL, '#lib/cni/**', '#lib/ownership/**'];
 const LIBRARY = '#lib/**';
 
 /** Rooms from the bottom up. The last one that fits a file is its room: a new one has no imports until it stands here. */
@@ -24,8 +25,9 @@ const ROOMS: Readonly<Record<string, Room>> = {
   'lib/addr': { imports: [], libraries: ['ip-address'] },
   'lib/sys': { imports: ['#lib/addr/**', '#package.json'], libraries: ['node:*', 'execa'] },
   'lib/net': { imports: BASE },
-  'lib/cni': { imports: [...BASE, '#lib/net/**'], libraries: ['zod/mini'] },
-  'lib/netfilter': { imports: [...BASE, '#lib/net/**', '#lib/cni/**'] },
+  'lib/netfilter': { imports: [...BASE, '#lib/net/**'] },
+  'lib/cni': { imports: KERNEL, libraries: ['zod/mini'] },
+  'lib/ownership': { imports: [...KERNEL, '#lib/cni/**'] },
   'lib/ipam': { imports: PROTOCOL },
   'lib/masquerade': { imports: PROTOCOL },
   plugins: { imports: [LIBRARY] },

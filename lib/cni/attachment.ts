@@ -11,9 +11,13 @@ export interface AttachmentKey {
   readonly ifName: string;
 }
 
-/** An attachment, identified by (network, containerID, ifName) alone. */
-export interface Attachment extends AttachmentKey {
+/** What identifies an attachment: whose a piece of state is. */
+export interface Owner extends AttachmentKey {
   readonly network: string;
+}
+
+/** An attachment, identified by (network, containerID, ifName) alone. */
+export interface Attachment extends Owner {
   /** Path of the container's network namespace; undefined or gone on a late DEL. */
   readonly netns: string | undefined;
 }

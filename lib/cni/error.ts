@@ -2,6 +2,7 @@
 import { AddressError } from '#lib/addr/address.ts';
 import { MalformedMessage } from '#lib/net/attribute.ts';
 import { NetlinkError } from '#lib/net/netlink.ts';
+import { NetfilterError } from '#lib/netfilter/error.ts';
 import { SysError } from '#lib/sys/error.ts';
 import { LockTimeout } from '#lib/sys/lock.ts';
 import { NotANamespace } from '#lib/sys/netns.ts';
@@ -71,8 +72,14 @@ export function toCniError(error: unknown): CniError {
     return new CniError(original.code, original.message, join('; ', original.details, undo));
   }
   if (error instanceof AggregateError) return combine(error.errors.map(toCniError));
+  if (error instanceof NetfilterError) return fromNetfilter(error);
   if (!(error instanceof Error)) return new CniError(CODE.INTERNAL, String(error));
   return new CniError(codeOf(error), error.message, causes(error), { cause: error });
+}
+
+function fromNetfilter(error: NetfilterError): CniError {
+  const code = error.code === 'timeout' ? CODE.TRY_AGAIN_LATER : CODE.IO_FAILURE;
+  return new CniError(code, error.message, error.details, { cause: error });
 }
 
 function codeOf(error: Error): number {

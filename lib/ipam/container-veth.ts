@@ -6,7 +6,7 @@ import type { Result, ResultInterface } from '#lib/cni/result.ts';
 import { deleteLink, getLink, type Link, listLinks } from '#lib/net/link.ts';
 import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
 import { addVeth, randomMac, randomVethName, type VethEnd } from '#lib/net/veth.ts';
-import { isMarkedFor, markLink } from '#lib/netfilter/link-mark.ts';
+import { isMarkedFor, markLink } from '#lib/ownership/link-mark.ts';
 import type { Netns } from '#lib/sys/netns.ts';
 import { trySysctl } from '#lib/sys/sysctl.ts';
 import type { Container } from './apply.ts';

@@ -2,7 +2,7 @@
 import { CniError, CODE } from '#lib/cni/error.ts';
 import { getLink, type Link, listLinks } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
-import { isOfNetwork } from '#lib/netfilter/link-mark.ts';
+import { isOfNetwork } from '#lib/ownership/link-mark.ts';
 
 /** How many of them a sentence names. */
 const NAMES_LIMIT = 5;

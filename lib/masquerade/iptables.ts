@@ -6,21 +6,21 @@ import type { Family } from '#lib/addr/address.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp } from '#lib/cni/error.ts';
-import { evidenceOf } from '#lib/cni/evidence.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
 import {
   changeTable,
   type ContainerChain,
   type ContainerRules,
-  areOfGone,
   deleteChain,
   hasChain,
   listContainers,
   nftTable,
-  quote,
 } from '#lib/netfilter/iptables.ts';
-import { type Container, hashedName, IPTABLES_COMMENT_LENGTH } from '#lib/netfilter/owner.ts';
+import { comment, commentOf, type Rule } from '#lib/netfilter/iptables-table.ts';
+import { type Container, hashedName } from '#lib/ownership/owner.ts';
+import { areOfGone, evidenceMatch } from '#lib/ownership/rule-evidence.ts';
+import { staleness } from '#lib/ownership/staleness.ts';
 import { hasLegacyChain } from '#lib/net/xtables.ts';
 import { exemptions, type MasqueradePolicy, MULTICAST } from './policy.ts';
 
@@ -39,7 +39,7 @@ const chainOf = (owner: Container): ContainerChain => ({
 });
 
 /** The comment of the rules: the reference plugins delete theirs by its exact text. */
-const commentOf = ({ network, containerID }: Attachment): string =>
+const ownerText = ({ network, containerID }: Container): string =>
   `name: "${network}" id: "${containerID}"`;
 
 /** Masquerades a pod's addresses; repeated it changes nothing. @throws CniError with what iptables said */
@@ -64,13 +64,12 @@ export function addMasquerade(
 
 function addLines(owner: Attachment, address: Prefix, policy: MasqueradePolicy): string[] {
   const { chain } = chainOf(owner);
-  const comment = `-m comment --comment ${quote(commentOf(owner))}`;
-  const evidence = evidenceOf(owner.netns, IPTABLES_COMMENT_LENGTH);
-  const inner = evidence === '' ? comment : `-m comment --comment ${quote(evidence)}`;
+  const outer = comment(ownerText(owner));
+  const inner = evidenceMatch(owner) ?? outer;
   return [
     ...exemptions(address, policy).map((prefix) => `-A ${chain} -d ${prefix} ${inner} -j ACCEPT`),
     `-A ${chain} ! -d ${MULTICAST[address.family]} ${inner} -j MASQUERADE`,
-    `-A ${POSTROUTING} -s ${address.address} ${comment} -j ${chain}`,
+    `-A ${POSTROUTING} -s ${address.address} ${outer} -j ${chain}`,
   ];
 }
 
@@ -87,17 +86,14 @@ export function deleteMasquerade(
   for (const family of FAMILIES) deleteChain(nftables, family, chainOf(owner), sources);
 }
 
-/**
- * Deletes what we or the reference plugins made for a network's containers that are not valid; if nobody says which are, what we made
- * for those that are provably gone. @throws AggregateError
- */
-export function gcMasquerade(nftables: Nftables | undefined, { network, valid }: GcScope): void {
-  const keep = valid && new Set(valid.map(({ containerID }) => containerID));
+/** Deletes what we or the reference plugins made for the network's containers that a GC is to collect. @throws AggregateError */
+export function gcMasquerade(nftables: Nftables | undefined, scope: GcScope): void {
+  const isStale = staleness(scope, ({ containerID }) => containerID);
   const collect = (family: Family, container: ContainerRules): void => {
     const owner = ownerOf(container.jump);
-    if (owner?.network !== network) return;
-    const isStale = keep === undefined ? areOfGone(container) : !keep.has(owner.containerID);
-    if (isStale) deleteChain(nftables, family, chainOf(owner));
+    if (owner?.network !== scope.network) return;
+    const isGone = () => areOfGone(container);
+    if (isStale(owner.containerID, isGone)) deleteChain(nftables, family, chainOf(owner));
   };
   cleanUp(
     ...FAMILIES.map((family) => () => {
@@ -108,13 +104,12 @@ export function gcMasquerade(nftables: Nftables | undefined, { network, valid }:
   );
 }
 
-/** Whose rule a line of iptables-save is; undefined if the chain that it leads to is not that container's. */
-function ownerOf(line: string): Container | undefined {
-  const [, network, containerID, chain] =
-    / --comment "name: \\"(.+?)\\" id: \\"(.+?)\\"".* -j (\S+)$/.exec(line) ?? [];
+/** Whose rule leads to a chain; undefined if the chain is not that container's. */
+function ownerOf(jump: Rule): Container | undefined {
+  const [, network, containerID] = /^name: "(.+?)" id: "(.+?)"/.exec(commentOf(jump) ?? '') ?? [];
   if (network === undefined || containerID === undefined) return undefined;
   const owner = { network, containerID };
-  return chainOf(owner).chain === chain ? owner : undefined;
+  return chainOf(owner).chain === jump.target ? owner : undefined;
 }
 
 /** Whether the rules of an address are there: one that leads to the container's chain, and something in that. */

@@ -3,11 +3,11 @@ import type { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp, CniError, CODE, step } from '#lib/cni/error.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
+import { requireBackend } from '#lib/cni/status.ts';
 import {
   type Backend,
   chooseBackend,
   openNftablesIfAny,
-  requireBackend,
   requireNftables,
 } from '#lib/netfilter/backend.ts';
 import * as iptables from './iptables.ts';
@@ -73,10 +73,9 @@ export function unmasquerade(
  */
 export function gcMasquerade(scope: GcScope): void {
   using nftables = openNftablesIfAny();
-  const { network, valid } = scope;
   cleanUp(
     () => nftables && maps.gcMasquerade(nftables, scope),
-    () => nftables && valid && gcReferenceRules(nftables, network, valid),
+    () => nftables && gcReferenceRules(nftables, scope),
     () => iptables.gcMasquerade(nftables, scope),
   );
 }

@@ -27,19 +27,16 @@ import {
   addToIndex,
   deleteEmptyIndex,
   deleteFromIndex,
-  entryEvidence,
-  indexKey,
   type IndexKey,
-  isOwner,
   listIndex,
-  releaseStale,
-} from '#lib/netfilter/attachment-index.ts';
+} from '#lib/netfilter/owner-index.ts';
 import {
   commitElements,
   deleteElements,
   deleteIfEmpty,
 } from '#lib/netfilter/element-transaction.ts';
-import { commentPrefix, ownerComment, policyChain } from '#lib/netfilter/owner.ts';
+import { entryEvidence, indexKey, isOwner, releaseStale } from '#lib/ownership/attachment-index.ts';
+import { commentPrefix, ownerComment, policyChain } from '#lib/ownership/owner.ts';
 import { exemptions, type MasqueradePolicy, MULTICAST } from './policy.ts';
 
 /** Tables of our own: the reference plugins rebuild theirs on every ADD. */
@@ -113,7 +110,7 @@ const elements = (
   const comment = ownerComment(owner);
   const key = address.toBytes();
   return [
-    addToIndex(table, owner, number, { value: key, ...evidence }),
+    addToIndex(table, indexKey(owner), number, { value: key, ...evidence }),
     nft.addElement(table, PODS, { key, value: { code: 'goto', chain }, comment }),
   ];
 };

@@ -1,7 +1,7 @@
 /** What does the work of netfilter: nf_tables where the kernel has it, else iptables, unless the network says which. */
-import { CniError, CODE } from '#lib/cni/error.ts';
 import { type Nftables, openNftables } from '#lib/net/nftables.ts';
 import { isSysError } from '#lib/sys/error.ts';
+import { NetfilterError } from './error.ts';
 import { hasIptables } from './iptables.ts';
 
 /** What can do the work. */
@@ -27,23 +27,17 @@ export function openNftablesIfAny(): Nftables | undefined {
   }
 }
 
-/** The conversation, where the backend can't do without; `key` is what configures it. @throws CniError IO_FAILURE */
+/** The conversation, where the backend can't do without; `key` is what configures it. @throws NetfilterError missing */
 export function requireNftables(nftables: Nftables | undefined, key: string): Nftables {
   if (nftables !== undefined) return nftables;
-  throw new CniError(
-    CODE.IO_FAILURE,
-    'this kernel has no nf_tables',
-    `load the module nf_tables, or set "${key}": "iptables"`,
-  );
+  const advice = `load the module nf_tables, or set "${key}": "iptables"`;
+  throw new NetfilterError('missing', 'this kernel has no nf_tables', advice);
 }
 
-/** STATUS: the backend can be used; `purpose` is the verb for what it is for. @throws CniError PLUGIN_NOT_AVAILABLE */
-export function requireBackend(wanted: Backend | undefined, purpose: string): void {
+/** The backends that the host lacks, in words, if it lacks what a network asks for; undefined if it does not. @throws SysError */
+export function missingBackend(wanted: Backend | undefined): string | undefined {
   using nftables = openNftablesIfAny();
   const backend = chooseBackend(wanted, nftables);
-  if (backend === 'nftables' ? nftables !== undefined : hasIptables()) return;
-  throw new CniError(
-    CODE.PLUGIN_NOT_AVAILABLE,
-    `Cannot ${purpose}: this host has no ${wanted ?? 'nf_tables and no iptables'}`,
-  );
+  const isThere = backend === 'nftables' ? nftables !== undefined : hasIptables();
+  return isThere ? undefined : (wanted ?? 'nf_tables and no iptables');
 }

@@ -3,7 +3,7 @@ import { isNetlinkError, type Request } from '#lib/net/netlink.ts';
 import type { ListedElement } from '#lib/net/nft-listing.ts';
 import { nft, type Table } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
-import { deleteFromIndex, type IndexKey, isIndexEmpty, listIndex } from './attachment-index.ts';
+import { deleteFromIndex, type IndexKey, isIndexEmpty, listIndex } from './owner-index.ts';
 
 /** How often a call starts again because another changed the tables in between. */
 const RACE_LIMIT = 10;

@@ -4,13 +4,22 @@
  */
 import type { Address, Family } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
-import { CniError, CODE } from '#lib/cni/error.ts';
-import { isEvidence, provesGone } from '#lib/cni/evidence.ts';
 import { isNetlinkError } from '#lib/net/netlink.ts';
 import { nft, type Table } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
 import { hasLegacyChain, hasLegacyChains, type XtablesName } from '#lib/net/xtables.ts';
 import { ChildError, type ChildResult, runChild } from '#lib/sys/process.ts';
+import { isNetfilterError, NetfilterError } from './error.ts';
+import {
+  chainRemoval,
+  jumpsTo,
+  optionOf,
+  parseTable,
+  removal,
+  type Rule,
+  rulesOf,
+  type Table as IptablesTable,
+} from './iptables-table.ts';
 
 /** Names of a program: in the flavour asked for, or as whatever the host has. */
 const PROGRAMS = { 4: 'iptables', 6: 'ip6tables' } as const satisfies Record<Family, string>;
@@ -49,7 +58,7 @@ export const hasChain = (
 
 /**
  * Deletes a container's chain with the rules that lead to it; with `sources` only the rules for those source addresses, and the
- * chain if no other is left. Nothing to delete is accepted. @throws CniError, NetlinkError
+ * chain if no other is left. Nothing to delete is accepted. @throws NetfilterError, NetlinkError
  */
 export function deleteChain(
   nftables: Nftables | undefined,
@@ -91,40 +100,36 @@ const isSource = (sources: readonly Address[], value: Uint8Array): boolean =>
 
 function deleteFromLegacy(
   family: Family,
-  { table, chain, entry }: ContainerChain,
+  { table: name, chain, entry }: ContainerChain,
   sources: readonly Address[] | undefined,
 ): void {
   const program = `${PROGRAMS[family]}-legacy`;
-  const rules = save(program, table).filter((line) => line.startsWith(`-A ${entry} `));
-  const jumps = rules.filter((line) => line.endsWith(` -j ${chain}`));
-  const texts = sources?.map((address) => ` -s ${Prefix.host(address)} `);
-  const own = jumps.filter((line) => texts?.some((text) => line.includes(text)) ?? true);
+  const table = save(program, name);
+  const jumps = jumpsTo(table, entry, chain);
+  const texts = sources?.map((address) => String(Prefix.host(address)));
+  const own = jumps.filter((rule) => texts?.includes(optionOf(rule, '-s') ?? '') ?? true);
   const isLast = own.length === jumps.length;
-  const lines = own.map((line) => line.replace(/^-A /, '-D '));
   try {
-    restore(program, table, [...lines, ...(isLast ? [`-F ${chain}`, `-X ${chain}`] : [])]);
+    restore(program, name, isLast ? chainRemoval(table, chain) : removal(own));
   } catch (error) {
     // Another DEL of the same pod was quicker.
-    if (hasLegacyChain(family, table, chain)) throw error;
+    if (hasLegacyChain(family, name, chain)) throw error;
   }
 }
 
-/** An argument as iptables-save writes it, with blanks and quotes. */
-export const quote = (text: string): string => `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
-
-/** A table's chains and rules, a line each, as iptables-save prints them. @throws CniError with what iptables said */
-export const readTable = (family: Family, table: XtablesName): string[] =>
+/** A table in the flavour that the host's iptables has. @throws NetfilterError with what iptables said */
+export const readTable = (family: Family, table: XtablesName): IptablesTable =>
   save(PROGRAMS[family], table);
 
-/** What iptables-save prints of a container: the rule that leads to its chain, and the rules in that. */
+/** A container's part of a table: the rule that leads to its chain, and the rules in that. */
 export interface ContainerRules {
-  readonly jump: string;
-  readonly rules: readonly string[];
+  readonly jump: Rule;
+  readonly rules: readonly Rule[];
 }
 
 /**
  * The containers whose chains, with names that begin with `prefix`, a shared chain leads to, in either flavour of iptables; starts no
- * program where there are none. @throws CniError with what iptables said
+ * program where there are none. @throws NetfilterError with what iptables said
  */
 export function listContainers(
   nftables: Nftables | undefined,
@@ -135,44 +140,30 @@ export function listContainers(
   const isPresent = nftables
     ?.listRules(nftTable(family, table), entry)
     .some(({ targets }) => targets.some((target) => target.startsWith(prefix)));
-  const isLegacy = hasLegacyChains(family, table, prefix);
-  const lines = [
-    ...(isPresent === true ? readTable(family, table) : []),
-    ...(isLegacy ? save(`${PROGRAMS[family]}-legacy`, table) : []),
+  const tables = [
+    ...(isPresent === true ? [readTable(family, table)] : []),
+    ...(hasLegacyChains(family, table, prefix) ? [save(`${PROGRAMS[family]}-legacy`, table)] : []),
   ];
-  return lines
-    .filter((line) => line.startsWith(`-A ${entry} `) && line.includes(` -j ${prefix}`))
-    .map((jump) => {
-      const chain = jump.slice(jump.lastIndexOf(' ') + 1);
-      return { jump, rules: lines.filter((line) => line.startsWith(`-A ${chain} `)) };
-    });
+  return tables.flatMap((read) =>
+    rulesOf(read, entry)
+      .filter(({ target }) => target.startsWith(prefix))
+      .map((jump) => ({ jump, rules: rulesOf(read, jump.target) })),
+  );
 }
 
-/** Whether comments in a container's own chain prove that it is gone, and none that it may live. @throws SysError */
-export function areOfGone({ rules }: ContainerRules): boolean {
-  const texts = rules.map(commentOf).filter((text) => isEvidence(text));
-  return texts.length > 0 && texts.every((text) => provesGone(text));
-}
-
-/** The comment of a rule as iptables-save prints it. */
-function commentOf(line: string): string {
-  const [, text = ''] = / --comment "((?:[^"\\]|\\.)*)"/.exec(line) ?? [];
-  return text.replaceAll(/\\(.)/g, '$1');
-}
-
-/** Carries out all lines of iptables-restore's language or none; other rules stay. @throws CniError with what iptables said */
+/** Carries out all lines of iptables-restore's language or none; other rules stay. @throws NetfilterError with what iptables said */
 export const changeTable = (family: Family, table: XtablesName, lines: readonly string[]): void =>
   restore(PROGRAMS[family], table, lines);
 
 /**
  * Changes a table by lines that follow from what it holds; asked for again when the change fails, since somebody else may have
- * changed the same chains in between: the reference plugins take no lock from reading to writing. @throws CniError with what
+ * changed the same chains in between: the reference plugins take no lock from reading to writing. @throws NetfilterError with what
  * iptables said, or what linesFor throws
  */
 export function updateTable(
   family: Family,
   table: XtablesName,
-  linesFor: (present: readonly string[]) => readonly string[],
+  linesFor: (present: IptablesTable) => readonly string[],
 ): void {
   for (let tries = 1; ; tries += 1) {
     const lines = linesFor(readTable(family, table));
@@ -181,8 +172,7 @@ export function updateTable(
       return;
     } catch (error) {
       // One that took too long would take too long again.
-      const isFinal = !(error instanceof CniError) || error.code !== CODE.IO_FAILURE;
-      if (isFinal || tries === RACE_LIMIT) throw error;
+      if (!isNetfilterError(error, 'failed') || tries === RACE_LIMIT) throw error;
     }
   }
 }
@@ -192,17 +182,17 @@ export function hasIptables(family: Family = 4): boolean {
   try {
     return run(`${PROGRAMS[family]}-restore`, ['--version'], '').exitCode === 0;
   } catch (error) {
-    if (error instanceof CniError) return false;
+    if (error instanceof NetfilterError) return false;
     throw error;
   }
 }
 
-function save(program: string, table: XtablesName): string[] {
+function save(program: string, table: XtablesName): IptablesTable {
   const { exitCode, stdout, stderr, ending } = run(`${program}-save`, ['-t', table], '');
   if (exitCode !== 0) {
-    throw new CniError(CODE.IO_FAILURE, `${program}-save failed: ${stderr.trim() || ending}`);
+    throw new NetfilterError('failed', `${program}-save failed: ${stderr.trim() || ending}`);
   }
-  return stdout.split('\n');
+  return parseTable(stdout);
 }
 
 function restore(program: string, table: XtablesName, lines: readonly string[]): void {
@@ -211,11 +201,8 @@ function restore(program: string, table: XtablesName, lines: readonly string[]):
   const args = ['--noflush', `--wait=${LOCK_SECONDS}`];
   const { exitCode, stderr, ending } = run(`${program}-restore`, args, input);
   if (exitCode !== 0) {
-    throw new CniError(
-      CODE.IO_FAILURE,
-      `${program}-restore failed: ${stderr.trim() || ending}`,
-      input,
-    );
+    const message = `${program}-restore failed: ${stderr.trim() || ending}`;
+    throw new NetfilterError('failed', message, input);
   }
 }
 
@@ -224,7 +211,8 @@ function run(program: string, args: readonly string[], input: string): ChildResu
     return runChild(program, args, { input: Buffer.from(input), timeoutMs: CHILD_LIMIT_MS });
   } catch (error) {
     if (!(error instanceof ChildError)) throw error;
-    const code = error.code === 'timeout' ? CODE.TRY_AGAIN_LATER : CODE.IO_FAILURE;
-    throw new CniError(code, error.message, 'is the iptables package installed?', { cause: error });
+    const code = error.code === 'timeout' ? 'timeout' : 'missing';
+    const advice = 'is the iptables package installed?';
+    throw new NetfilterError(code, error.message, advice, { cause: error });
   }
 }

@@ -3,7 +3,7 @@
  * interface first, whose queue limits it.
  */
 import { type Mac, macFromBytes, macToBytes } from '#lib/addr/mac.ts';
-import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp, CniError, CODE, step } from '#lib/cni/error.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
 import { attr } from '#lib/net/attribute.ts';
@@ -26,14 +26,14 @@ import {
   replaceTokenBucket,
   type TokenBucket,
 } from '#lib/net/qdisc.ts';
-import { deleteStaleLinks, isMarkedFor, markLink } from '#lib/netfilter/link-mark.ts';
-import { hashedName, networkTag } from '#lib/netfilter/owner.ts';
+import { deleteStaleLinks, isMarkedFor, markLink } from '#lib/ownership/link-mark.ts';
+import { type Container, hashedName, networkTag } from '#lib/ownership/owner.ts';
+import { staleness } from '#lib/ownership/staleness.ts';
 
 const IFB_PREFIX = 'bwp';
 
 /** The ifb interface of a container in a network, by the reference plugin's name. */
-export const ifbName = (owner: Pick<Attachment, 'network' | 'containerID'>): string =>
-  hashedName(IFB_PREFIX, owner, IFNAME_BYTES);
+export const ifbName = (owner: Container): string => hashedName(IFB_PREFIX, owner, IFNAME_BYTES);
 
 /** Limits what comes from a container by the host's end of its veth pair. @returns the ifb interface. @throws CniError, NetlinkError */
 export function limitEgress(
@@ -134,27 +134,24 @@ export function unlimitEgress(host: Netlink, owner: Attachment): void {
   if (present?.kind === 'ifb') deleteLink(host, present.index);
 }
 
-/**
- * Deletes the ifb interfaces of a network's attachments that are not valid; if nobody says which are, of those that are provably gone.
- * Those without a sign of us stay. @throws AggregateError
- */
+/** Deletes the ifb interfaces of the network's attachments that a GC is to collect. Those without a sign of us stay. @throws AggregateError */
 export function gcEgress(host: Netlink, scope: GcScope): void {
   cleanUp(
     () => deleteStaleLinks(host, 'ifb', scope),
-    () => scope.valid && deleteUnmarked(host, scope.network, scope.valid),
+    () => deleteUnmarked(host, scope),
   );
 }
 
-/** An ADD may have died before it came to the mark. */
-function deleteUnmarked(host: Netlink, network: string, valid: readonly AttachmentKey[]): void {
-  const keep = new Set(valid.map(({ containerID }) => ifbName({ network, containerID })));
+/** An ADD may have died before it came to the mark: without evidence only a list of valid attachments tells. */
+function deleteUnmarked(host: Netlink, scope: GcScope): void {
+  const isStale = staleness(scope, ifbName);
   const unmarked = listLinks(host).filter(
     ({ kind, alias, name, mac }) =>
       kind === 'ifb' &&
       alias === undefined &&
       name.startsWith(IFB_PREFIX) &&
-      mac === networkMac(network) &&
-      !keep.has(name),
+      mac === networkMac(scope.network) &&
+      isStale(name, () => false),
   );
   cleanUp(
     ...unmarked.map(

@@ -6,14 +6,21 @@
 import { type Mac, macToBytes } from '#lib/addr/mac.ts';
 import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
 import { cleanUp } from '#lib/cni/error.ts';
-import { evidenceOf, provesGone } from '#lib/cni/evidence.ts';
+import { evidenceOf, provesGone } from '#lib/ownership/evidence.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
 import { isNetlinkError, type Request } from '#lib/net/netlink.ts';
 import { matchEtherSource, matchInputInterface, verdict } from '#lib/net/nft-expression.ts';
 import { nft, type Table } from '#lib/net/nft-message.ts';
 import { type Nftables, openNftables } from '#lib/net/nftables.ts';
 import { openNftablesIfAny } from '#lib/netfilter/backend.ts';
-import { COMMENT_LENGTH, commentPrefix, networkTag, ownerComment } from '#lib/netfilter/owner.ts';
+import {
+  COMMENT_LENGTH,
+  commentPrefix,
+  isInNetwork,
+  ownerComment,
+  prefixIn,
+} from '#lib/ownership/owner.ts';
+import { staleness } from '#lib/ownership/staleness.ts';
 
 const TABLE: Table = { family: 'bridge', name: 'nat' };
 const PREROUTING = 'PREROUTING';
@@ -114,27 +121,24 @@ function commitDeletion(nftables: Nftables, names: Names, chains: readonly strin
   }
 }
 
-/**
- * Ends the checks of a network's attachments that are not valid; if nobody says which are, of those that are provably gone. The
- * reference plugin's name no network, and stay. @throws AggregateError
- */
-export function gcSpoofChecks({ network, valid }: GcScope): void {
+/** Ends the checks of the network's attachments that a GC is to collect. The reference plugin's name no network, and stay. @throws AggregateError */
+export function gcSpoofChecks(scope: GcScope): void {
   using nftables = openNftablesIfAny();
   if (nftables === undefined) return;
-  const keep = valid?.map((key) => commentPrefix({ ...key, network, netns: undefined }));
-  const isStale = ({ outer, inner }: Names): boolean => {
-    const owner = nftables.listRules(TABLE, outer)[0]?.comment;
-    if (owner?.startsWith(`${networkTag(network)}-`) !== true) return false;
-    return keep === undefined
-      ? nftables.listRules(TABLE, inner).some(({ comment }) => provesGone(comment))
-      : !keep.some((prefix) => owner.startsWith(prefix));
+  const isStale = staleness(scope, commentPrefix);
+  const collect = (names: Names): void => {
+    const owner = nftables.listRules(TABLE, names.outer)[0]?.comment ?? '';
+    if (!isInNetwork(owner, scope.network)) return;
+    const isGone = () =>
+      nftables.listRules(TABLE, names.inner).some(({ comment }) => provesGone(comment));
+    if (isStale(prefixIn(owner), isGone)) deleteChains(nftables, names);
   };
   const all = nftables
     .listRules(TABLE, PREROUTING)
     .flatMap(({ targets }) => targets)
     .filter((target) => target.startsWith(CHAIN_PREFIX))
     .map((target) => namesFrom(target.slice(CHAIN_PREFIX.length)));
-  cleanUp(...all.map((names) => () => isStale(names) && deleteChains(nftables, names)));
+  cleanUp(...all.map((names) => () => collect(names)));
 }
 
 function deleteUnusedTable(nftables: Nftables): void {

@@ -9,7 +9,7 @@ import {
   type Rule,
   rulesOf,
   type Table,
-} from './rule.ts';
+} from '#lib/netfilter/iptables-table.ts';
 
 /** The kernel's chain that all forwarded packets pass. */
 export const FORWARD = 'FORWARD';

@@ -14,7 +14,7 @@ import {
   STAGE_1,
 } from './forward-chain.ts';
 import { type Isolation, isolationLines, missingIsolation, releaseLines } from './isolation.ts';
-import { parseTable, type Table } from './rule.ts';
+import type { Table } from '#lib/netfilter/iptables-table.ts';
 import { deleteHolding, listOthers, lockChains } from './store.ts';
 
 const FAMILIES = [4, 6] as const satisfies readonly Family[];
@@ -98,9 +98,7 @@ function hasRules(family: Family): boolean {
 }
 
 const change = (family: Family, linesFor: (table: Table) => string[]): void =>
-  updateTable(family, 'filter', (present) => linesFor(parseTable(present)));
-
-const read = (family: Family): Table => parseTable(readTable(family, 'filter'));
+  updateTable(family, 'filter', linesFor);
 
 /** CHECK: all rules of an attachment are there. @throws CniError that names those which are not */
 export function checkRules(config: FirewallConfig, holding: Holding): void {
@@ -108,7 +106,7 @@ export function checkRules(config: FirewallConfig, holding: Holding): void {
   for (const family of FAMILIES) {
     const pods = ofFamily(holding.addresses, family);
     if (pods.length === 0) continue;
-    const table = read(family);
+    const table = readTable(family, 'filter');
     const missing = [
       ...(holding.backend === 'iptables'
         ? missingAdmission(table, pods, config.iptablesAdminChainName)

@@ -1,7 +1,15 @@
 /** The ingress policies: chains that keep pods of bridges apart. The reference plugin's rules, as lines. Pure. */
 import type { IsolatingPolicy } from './config.ts';
 import { FORWARD, PODS, STAGE_1 } from './forward-chain.ts';
-import { chainLines, comment, dissolution, hasRule, removal, rulesOf, type Table } from './rule.ts';
+import {
+  chainLines,
+  comment,
+  dissolution,
+  hasRule,
+  removal,
+  rulesOf,
+  type Table,
+} from '#lib/netfilter/iptables-table.ts';
 
 /** Where packets are that come from a bridge of this kind: those to another such bridge are dropped. */
 const STAGE_2 = 'CNI-ISOLATION-STAGE-2';

@@ -2,7 +2,7 @@
 import { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp, CniError, CODE } from '#lib/cni/error.ts';
-import { lastingEvidenceOf } from '#lib/cni/evidence.ts';
+import { lastingEvidenceOf } from '#lib/ownership/evidence.ts';
 import { type AttachmentCall, definePlugin } from '#lib/cni/plugin.ts';
 import { requirePrevResult } from '#lib/cni/prev-result.ts';
 import type { Result } from '#lib/cni/result.ts';

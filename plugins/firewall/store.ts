@@ -2,14 +2,15 @@
  * What attachments have, kept from ADD to DEL: <dataDir>/<containerID>:<ifName>:<network's digits>.json. The rules themselves
  * have no owner, and all pods share chains: the last one to leave is the one whose file is the last.
  */
-import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import type { Owner } from '#lib/cni/attachment.ts';
 import { cleanUp, CniError } from '#lib/cni/error.ts';
-import { provesGone } from '#lib/cni/evidence.ts';
+import { provesGone } from '#lib/ownership/evidence.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
 import { parseJsonText } from '#lib/cni/json.ts';
 import { parseWith } from '#lib/cni/schema.ts';
-import { networkTag } from '#lib/netfilter/owner.ts';
-import { sha512 } from '#lib/sys/digest.ts';
+import { stateFileName } from '#lib/ownership/file-name.ts';
+import { networkTag } from '#lib/ownership/owner.ts';
+import { staleness } from '#lib/ownership/staleness.ts';
 import { ensureFolder, join, listFolder } from '#lib/sys/file.ts';
 import { discardAbandoned, replaceFile } from '#lib/sys/temporary-file.ts';
 import { lockFile } from '#lib/sys/lock.ts';
@@ -19,20 +20,10 @@ import { Holding } from './config.ts';
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
 
-/** An attachment by its key alone. */
-type Owner = AttachmentKey & Pick<Attachment, 'network'>;
-
 const ENDING = '.json';
 
-/** Linux allows 255 bytes with the ending. */
-const NAME_LENGTH = 240;
-
-/** A colon can be in neither a container ID nor an interface's name. */
-function fileName({ containerID, ifName, network }: Owner): string {
-  const name = `${containerID}:${ifName}:${networkTag(network)}`;
-  // Container IDs may be longer than names of files: the digest is as good, if not for people.
-  return `${name.length <= NAME_LENGTH ? name : sha512(name)}${ENDING}`;
-}
+const fileName = ({ containerID, ifName, network }: Owner): string =>
+  stateFileName([containerID, ifName, networkTag(network)], { ending: ENDING });
 
 /** Writes what an attachment has, in place of what it had. @throws SysError */
 export function saveHolding(dataDir: string, holding: Holding): void {
@@ -53,23 +44,20 @@ const listHoldings = (dataDir: string): Holding[] =>
     .filter((holding) => holding !== undefined);
 
 /**
- * Adds to `stale` what a network's attachments have that are not valid; if nobody says which are, those that are provably gone. A file that
- * nobody can read, of one that is not valid, goes. @throws AggregateError
+ * Adds to `stale` what the network's attachments have that a GC is to collect. A file that nobody can read, of one that is not valid,
+ * goes. @throws AggregateError
  */
-export function collectStale(dataDir: string, { network, valid }: GcScope, stale: Holding[]): void {
-  const keep = valid && new Set(valid.map((key) => fileName({ ...key, network })));
+export function collectStale(dataDir: string, scope: GcScope, stale: Holding[]): void {
+  const isStale = staleness(scope, fileName);
+  const corruptEnding = `:${networkTag(scope.network)}${ENDING}`;
   const names = listFolder(dataDir).filter((name) => name.endsWith(ENDING));
   cleanUp(
     ...names.map((name) => () => {
       const holding = load(dataDir, name);
-      const isOwn = holding?.network === network;
-      if (keep === undefined) {
-        if (isOwn && provesGone(holding.evidence)) stale.push(holding);
-      } else if (!keep.has(name)) {
-        if (isOwn) stale.push(holding);
-        if (holding === undefined && name.endsWith(`:${networkTag(network)}${ENDING}`))
-          deleteState(join(dataDir, name));
-      }
+      if (!isStale(name, () => provesGone(holding?.evidence))) return;
+      if (holding?.network === scope.network) stale.push(holding);
+      else if (holding === undefined && name.endsWith(corruptEnding))
+        deleteState(join(dataDir, name));
     }),
     () => discardAbandoned(dataDir),
   );

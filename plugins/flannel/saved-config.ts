@@ -5,11 +5,12 @@
  */
 import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
 import { cleanUp } from '#lib/cni/error.ts';
-import { lastingEvidenceOf, provesGone } from '#lib/cni/evidence.ts';
+import { lastingEvidenceOf, provesGone } from '#lib/ownership/evidence.ts';
 import { parseJsonIfAny } from '#lib/cni/json.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
 import { isRecord } from '#lib/cni/schema.ts';
-import { sha512 } from '#lib/sys/digest.ts';
+import { SEPARATOR, stateFileName } from '#lib/ownership/file-name.ts';
+import { staleness } from '#lib/ownership/staleness.ts';
 import { ensureFolder, linkFile, listFolder, join } from '#lib/sys/file.ts';
 import { discardAbandoned, replaceFile } from '#lib/sys/temporary-file.ts';
 import { deleteState, readStateIfRegular, stateFileId } from '#lib/sys/state-file.ts';
@@ -17,24 +18,14 @@ import { encodeConfig, type Json } from './delegate-config.ts';
 
 const FOLDER_MODE = 0o700;
 
-/** A colon can be in neither a container ID nor an interface's name. */
-const SEPARATOR = ':';
-
 /** The key of our own in what is saved. */
 const EXTRA = 'cniSuite';
 
-/** The longest file name that every file system takes, in bytes. */
-const NAME_LIMIT = 255;
-
-/** Container IDs may be longer than names of files: the digest is as good. */
-const fileName = (name: string): string =>
-  Buffer.byteLength(name) > NAME_LIMIT ? sha512(name) : name;
-
 const ownPath = (dataDir: string, { containerID, ifName }: AttachmentKey): string =>
-  join(dataDir, fileName(`${containerID}${SEPARATOR}${ifName}`));
+  join(dataDir, stateFileName([containerID, ifName]));
 
 const sharedPath = (dataDir: string, { containerID }: AttachmentKey): string =>
-  join(dataDir, fileName(containerID));
+  join(dataDir, stateFileName([containerID]));
 
 /** Saves a configuration, whole or not at all; `undo` brings back what was saved before. @throws SysError */
 export function saveConfig(
@@ -111,34 +102,29 @@ function savedKeys(dataDir: string): AttachmentKey[] {
     });
 }
 
-/**
- * Removes what was saved for a network's attachments that are not valid, and what no DEL could use; if nobody says which are valid, for
- * those that are provably gone. @throws AggregateError
- */
+/** Removes what was saved for the network's attachments that a GC is to collect, and with a list of valid ones what no DEL could use. @throws AggregateError */
 export function gcConfigs(dataDir: string, scope: GcScope): void {
-  cleanUp(
-    ...savedKeys(dataDir).map((key) => () => {
-      const { containerID } = key;
-      const path = key.ifName === '' ? join(dataDir, containerID) : ownPath(dataDir, key);
-      if (isStale(parse(readStateIfRegular(path) ?? ''), key, scope)) deleteState(path);
-    }),
-    () => discardAbandoned(dataDir),
-  );
+  // The reference plugin's files name the container alone.
+  const isStale = staleness(scope, ({ containerID }) => containerID, attachmentName);
+  const collect = (key: AttachmentKey): void => {
+    const path = key.ifName === '' ? join(dataDir, key.containerID) : ownPath(dataDir, key);
+    const saved = parse(readStateIfRegular(path) ?? '');
+    const isDoomed =
+      saved === undefined
+        ? scope.valid !== undefined
+        : saved['name'] === scope.network &&
+          isStale(attachmentName(key), () => provesGone(evidenceIn(saved)));
+    if (isDoomed) deleteState(path);
+  };
+  cleanUp(...savedKeys(dataDir).map((key) => () => collect(key)), () => discardAbandoned(dataDir));
 }
 
-function isStale(
-  saved: Json | undefined,
-  { containerID, ifName }: AttachmentKey,
-  { network, valid }: GcScope,
-): boolean {
-  if (saved === undefined) return valid !== undefined;
-  if (saved['name'] !== network) return false;
-  if (valid !== undefined) {
-    return !valid.some(
-      (key) => key.containerID === containerID && (ifName === '' || key.ifName === ifName),
-    );
-  }
+/** What tells attachments of a network apart; without an interface the container alone. */
+const attachmentName = ({ containerID, ifName }: AttachmentKey): string =>
+  ifName === '' ? containerID : `${containerID}${SEPARATOR}${ifName}`;
+
+function evidenceIn(saved: Json): string | undefined {
   const extra = saved[EXTRA];
   const evidence = isRecord(extra) ? extra['sandbox'] : undefined;
-  return typeof evidence === 'string' && provesGone(evidence);
+  return typeof evidence === 'string' ? evidence : undefined;
 }

@@ -9,7 +9,7 @@ import {
   isGone,
   parseSandbox,
   type Sandbox,
-} from '#lib/cni/sandbox.ts';
+} from '#lib/ownership/sandbox.ts';
 import { bootId, bootTimeNs } from '#lib/sys/boot.ts';
 import type { EvidenceEntry } from './config.ts';
 

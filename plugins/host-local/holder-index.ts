@@ -3,8 +3,8 @@
  * a dead holder is known. It is ours alone, beside the folders that the reference plugin walks: <dataDir>/.attachments/<network>/,
  * one file a holder. It may be lost: the reservations are the truth, and the store makes it anew.
  */
+import { stateFileName } from '#lib/ownership/file-name.ts';
 import { isSysError } from '#lib/sys/error.ts';
-import { sha512 } from '#lib/sys/digest.ts';
 import { deleteFile, setModified, statIfAny, join } from '#lib/sys/file.ts';
 import { ensureStateFolder, listStateFolder, readState, refuseLink } from '#lib/sys/state-file.ts';
 import { replaceFile } from '#lib/sys/temporary-file.ts';
@@ -16,9 +16,6 @@ import type { Reserved } from './reservation-folder.ts';
 /** Beside the folders of the networks; networks can't have a name that begins with a dot. */
 const INDEX_FOLDER = '.attachments';
 const FOLDER_MODE = 0o700;
-
-/** The longest file name that every file system takes, in bytes. */
-const NAME_LIMIT = 255;
 
 /** What a holder has, and what is known of the container. */
 export interface Holding {
@@ -46,11 +43,9 @@ export class HolderIndex {
     this.#folder = join(this.#parent, network);
   }
 
-  /** A colon can be in neither a container ID nor an interface's name. */
   #path({ containerID, ifName }: Holder): string {
     this.#refuseLinks();
-    const name = `${containerID}:${ifName}`;
-    return join(this.#folder, Buffer.byteLength(name) > NAME_LIMIT ? sha512(name) : name);
+    return join(this.#folder, stateFileName([containerID, ifName]));
   }
 
   /** What is elsewhere is no evidence. */

@@ -3,6 +3,7 @@ import { CniError, CODE } from '#lib/cni/error.ts';
 import { NO_DNS } from '#lib/cni/config.ts';
 import { type Call, definePlugin } from '#lib/cni/plugin.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
+import { staleness } from '#lib/ownership/staleness.ts';
 import { readText } from '#lib/sys/file.ts';
 import { allocate, requireFree } from './allocator.ts';
 import { dataDir, HostLocalConfig, rangeSets, requestedAddresses } from './config.ts';
@@ -49,15 +50,12 @@ export const hostLocal = definePlugin({
   },
 
   gc(call) {
-    const { valid } = call;
     using store = open(call);
-    if (valid === undefined) {
-      store?.releaseAll((_, address) => store.standingOf(address) === 'dead');
-      return;
-    }
     // Files of very old releases name the container alone.
-    const keep = new Set(valid.flatMap((key) => [encodeHolder(key), key.containerID]));
-    store?.releaseAll((holder) => !keep.has(encodeHolder(holder)));
+    const isStale = staleness(call, encodeHolder, ({ containerID }) => containerID);
+    store?.releaseAll((holder, address) =>
+      isStale(encodeHolder(holder), () => store.standingOf(address) === 'dead'),
+    );
   },
 
   status(call) {

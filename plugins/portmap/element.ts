@@ -5,8 +5,9 @@ import type { Request } from '#lib/net/netlink.ts';
 import type { ListedElement } from '#lib/net/nft-listing.ts';
 import { nft } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
-import { addToIndex, type IndexKey, isOwner } from '#lib/netfilter/attachment-index.ts';
-import { ownerComment } from '#lib/netfilter/owner.ts';
+import { addToIndex, type IndexKey } from '#lib/netfilter/owner-index.ts';
+import { indexKey, isOwner } from '#lib/ownership/attachment-index.ts';
+import { ownerComment } from '#lib/ownership/owner.ts';
 import { type PortmapConfig, PROTOCOLS } from './config.ts';
 import type { Forward } from './forward.ts';
 import { MAPS, type Policy, policyOf, type PortMaps, TABLES } from './tables.ts';
@@ -70,7 +71,7 @@ export function addElements(
   const { maps, key, target, full, policy } = entry;
   const table = TABLES[policy.family];
   return [
-    addToIndex(table, owner, number, { value: full, ...evidence }),
+    addToIndex(table, indexKey(owner), number, { value: full, ...evidence }),
     nft.addElement(table, maps.verdicts, {
       key,
       value: { code: 'goto', chain: policy.entry },

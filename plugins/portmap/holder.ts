@@ -1,19 +1,13 @@
 /** Who holds a host port that is asked for: an earlier container that is provably gone makes room, a live one does not. */
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
-import { provesGone } from '#lib/cni/evidence.ts';
+import { provesGone } from '#lib/ownership/evidence.ts';
 import type { Request } from '#lib/net/netlink.ts';
 import type { ListedElement } from '#lib/net/nft-listing.ts';
 import type { Table } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
-import {
-  deleteFromIndex,
-  indexKey,
-  type IndexKey,
-  indexKeyOf,
-  isOwner,
-  listIndex,
-} from '#lib/netfilter/attachment-index.ts';
+import { deleteFromIndex, type IndexKey, listIndex } from '#lib/netfilter/owner-index.ts';
+import { indexKey, indexKeyOf, isOwner } from '#lib/ownership/attachment-index.ts';
 import { type Entry, heldBy, type Standing, standingAt } from './element.ts';
 import { describeHostPort, FAMILIES } from './forward.ts';
 import { clearPod, distinct, forgetPod } from './pods.ts';
@@ -91,7 +85,7 @@ function holderOf(
   if (verdict === undefined || isOwner(verdict.comment, indexKey(owner))) return undefined;
   if (isOfContainer(verdict, owner)) return 'same container';
   const table = TABLES[policy.family];
-  const holder = indexKeyOf(verdict.comment ?? '');
+  const holder = indexKeyOf(verdict.comment);
   // Its pod address was given out again, to us; or its network namespace is gone.
   const isReused = target?.address.equals(forward.pod.address) === true;
   if (holder !== undefined && (isReused || isDead(nftables, table, holder))) return holder;

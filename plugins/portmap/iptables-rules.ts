@@ -1,8 +1,21 @@
 /** The reference plugin's iptables chains and rules, as lines of iptables-save and iptables-restore. Pure. */
+import { Address } from '#lib/addr/address.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
-import { evidenceOf } from '#lib/cni/evidence.ts';
-import { type ContainerChain, quote } from '#lib/netfilter/iptables.ts';
-import { type Container, hashedName, IPTABLES_COMMENT_LENGTH } from '#lib/netfilter/owner.ts';
+import type { ContainerChain } from '#lib/netfilter/iptables.ts';
+import {
+  chainLines,
+  comment,
+  commentOf,
+  hasRule,
+  optionOf,
+  quote,
+  removal,
+  type Rule,
+  rulesOf,
+  type Table,
+} from '#lib/netfilter/iptables-table.ts';
+import { type Container, hashedName, IPTABLES_COMMENT_LENGTH } from '#lib/ownership/owner.ts';
+import { evidenceMatch } from '#lib/ownership/rule-evidence.ts';
 import type { MasqueradeKeys, PortmapConfig, Protocol } from './config.ts';
 import type { Forward } from './forward.ts';
 
@@ -27,53 +40,36 @@ export const chainsOf = (owner: Container): ContainerChain[] => [
 /** The name of a container's chain. */
 export const chainOf = (owner: Container): string => hashedName('CNI-DN-', owner, CHAIN_LENGTH);
 
-/** Whether a line begins and ends so. */
-export const hasLine = (present: readonly string[], start: string, end: string): boolean =>
-  present.some((line) => line.startsWith(start) && line.endsWith(end));
-
-/** Takes a chain out with all that leads to it. */
-export function removalLines(present: readonly string[], chain: string): string[] {
-  if (!hasLine(present, `:${chain} `, '')) return [];
-  return [...jumpRemovals(present, chain), `-F ${chain}`, `-X ${chain}`];
-}
-
 /** Chains and rules that all containers share, as far as they are missing. */
-export function sharedLines(present: readonly string[], keys: MasqueradeKeys): string[] {
-  const chain = (name: string) => (hasLine(present, `:${name} `, '') ? [] : [`-N ${name}`]);
-  const rule = (verb: '-A' | '-I', name: string, text: string) => {
-    const target = / -j (\S+)/.exec(text)?.[0] ?? '';
-    const mark = /0x[0-9a-f]+\/0x[0-9a-f]+/.exec(text)?.[0] ?? '';
-    const found = present.some(
-      (line) => line.startsWith(`-A ${name} `) && line.includes(target) && line.includes(mark),
-    );
-    return found ? [] : [`${verb} ${name} ${text}`];
-  };
+export function sharedLines(table: Table, keys: MasqueradeKeys): string[] {
   const mark = `0x${((1 << keys.markBit) >>> 0).toString(16)}`;
   const local = `-m addrtype --dst-type LOCAL -j ${DNAT}`;
-  const marking =
-    keys.snat && keys.externalChain === undefined
-      ? [
-          ...chain(SETMARK),
-          ...chain(MASQ),
-          ...rule(
-            '-I',
-            'POSTROUTING',
-            `-m comment --comment "CNI portfwd requiring masquerade" -j ${MASQ}`,
-          ),
-          ...rule(
-            '-A',
-            SETMARK,
-            `-m comment --comment "CNI portfwd masquerade mark" -j MARK --set-xmark ${mark}/${mark}`,
-          ),
-          ...rule('-A', MASQ, `-m mark --mark ${mark}/${mark} -j MASQUERADE`),
-        ]
-      : [];
+  const marked = `${mark}/${mark}`;
+  const marks = keys.snat && keys.externalChain === undefined;
   return [
-    ...chain(DNAT),
-    ...rule('-A', 'PREROUTING', local),
-    ...rule('-A', 'OUTPUT', local),
-    ...marking,
+    ...chainLines(table, DNAT, ...(marks ? [SETMARK, MASQ] : [])),
+    ...ruleLine(table, '-A PREROUTING', local),
+    ...ruleLine(table, '-A OUTPUT', local),
+    ...(marks
+      ? [
+          ...ruleLine(table, '-I POSTROUTING', `-j ${MASQ}`, 'CNI portfwd requiring masquerade'),
+          ...ruleLine(
+            table,
+            `-A ${SETMARK}`,
+            `-j MARK --set-xmark ${marked}`,
+            'CNI portfwd masquerade mark',
+          ),
+          ...ruleLine(table, `-A ${MASQ}`, `-m mark --mark ${marked} -j MASQUERADE`),
+        ]
+      : []),
   ];
+}
+
+/** The line that adds a rule, `place` being verb and chain; none if it is there, whatever its comment. */
+function ruleLine(table: Table, place: string, spec: string, text?: string): string[] {
+  const [, chain = ''] = place.split(' ');
+  if (hasRule(table, chain, spec)) return [];
+  return [[place, ...(text === undefined ? [] : [comment(text)]), spec].join(' ')];
 }
 
 /**
@@ -81,64 +77,58 @@ export function sharedLines(present: readonly string[], keys: MasqueradeKeys): s
  * left goes; what leads to another address is that of another interface, which shares the chain, and stays.
  */
 export function containerLines(
-  present: readonly string[],
+  table: Table,
   owner: Attachment,
   wanted: readonly Forward[],
   config: PortmapConfig,
 ): string[] {
   const chain = chainOf(owner);
-  const comment = `-m comment --comment ${quote(commentOf(owner))}`;
+  const text = comment(ownerText(owner));
   const protocols = [...new Set(wanted.map(({ protocol }) => protocol))].toSorted();
   const conditions = config.conditions[wanted[0]?.family ?? 4].map(quoteIfNeeded).join(' ');
   const entries = protocols.flatMap((protocol) =>
     portLists(wanted, protocol).map((ports) =>
       [
-        `-A ${DNAT} ${comment} -m multiport -p ${protocol} --destination-ports ${ports}`,
+        `-A ${DNAT} ${text} -m multiport -p ${protocol} --destination-ports ${ports}`,
         ...(conditions === '' ? [] : [conditions]),
         `-j ${chain}`,
       ].join(' '),
     ),
   );
+  const evidence = evidenceMatch(owner);
   return [
-    ...emptyChain(present, chain, wanted),
+    ...emptyChain(table, chain, wanted),
     ...wanted.flatMap((forward) => forwardLines(chain, forward, config)),
-    ...evidenceLines(chain, owner),
+    // A rule that does nothing: its comment tells when the container is gone. The reference plugin deletes the chain with it.
+    ...(evidence === undefined ? [] : [`-A ${chain} ${evidence}`]),
     ...entries,
   ];
 }
 
-/** The lines after which there is a chain, empty but for what leads to other addresses. */
-function emptyChain(
-  present: readonly string[],
-  chain: string,
-  wanted: readonly Forward[],
-): string[] {
-  if (!hasLine(present, `:${chain} `, '')) return [`-N ${chain}`];
-  const own = wanted.map(({ pod, family }) =>
-    family === 4 ? ` ${pod.address}:` : ` [${pod.address}]:`,
-  );
-  const translations = present.filter(
-    (line) => line.startsWith(`-A ${chain} `) && line.includes(' --to-destination '),
-  );
-  const isShared = translations.some((line) => !own.some((target) => line.includes(target)));
-  return isShared ? [] : [...jumpRemovals(present, chain), `-F ${chain}`];
+/** The lines after which there is a chain, empty but for rules that lead to other addresses. */
+function emptyChain(table: Table, chain: string, wanted: readonly Forward[]): string[] {
+  if (!table.chains.has(chain)) return [`-N ${chain}`];
+  const pods = wanted.map(({ pod }) => pod.address);
+  const isShared = rulesOf(table, chain).some((rule) => {
+    const target = targetAddress(rule);
+    return target !== undefined && !pods.some((pod) => pod.equals(target));
+  });
+  const jumps = table.rules.filter(({ target }) => target === chain);
+  return isShared ? [] : [...removal(jumps), `-F ${chain}`];
 }
 
-const jumpRemovals = (present: readonly string[], chain: string): string[] =>
-  present
-    .filter((line) => line.startsWith('-A ') && line.endsWith(` -j ${chain}`))
-    .map((line) => line.replace(/^-A /, '-D '));
+/** The address that a rule translates destinations to; undefined if it does not. */
+export function targetAddress(rule: Rule): Address | undefined {
+  const [, text] =
+    /^\[?([0-9a-fA-F:.]+?)\]?:\d+$/.exec(optionOf(rule, '--to-destination') ?? '') ?? [];
+  return text === undefined ? undefined : Address.parse(text);
+}
 
 const quoteIfNeeded = (token: string): string =>
   /^[^\s"'\\]+$/.test(token) ? token : quote(token);
 
-/** A rule that does nothing: its comment tells when the container is gone. The reference plugin deletes the chain with it. */
-function evidenceLines(chain: string, { netns }: Attachment): string[] {
-  const evidence = evidenceOf(netns, IPTABLES_COMMENT_LENGTH);
-  return evidence === '' ? [] : [`-A ${chain} -m comment --comment ${quote(evidence)}`];
-}
-
-function commentOf({ network, containerID }: Container): string {
+/** The comment of the rules that lead to a container's chain. */
+function ownerText({ network, containerID }: Container): string {
   const text = `dnat name: "${network}" id: "${containerID}"`;
   // As the reference plugin cuts it.
   return text.length <= IPTABLES_COMMENT_LENGTH
@@ -173,8 +163,9 @@ function forwardLines(chain: string, forward: Forward, { masquerade }: PortmapCo
 export const targetOf = ({ family, pod, containerPort }: Forward): string =>
   family === 4 ? `${pod.address}:${containerPort}` : `[${pod.address}]:${containerPort}`;
 
-/** Whose rule a line of the entry chain is. */
-export function parseComment(line: string): Container | undefined {
-  const [, network, containerID] = /dnat name: \\"(.+?)\\" id: \\"(.+?)\\"/.exec(line) ?? [];
+/** Whose chain a rule of the entry chain leads to; undefined if its comment does not tell. */
+export function ownerOf(jump: Rule | undefined): Container | undefined {
+  const text = jump === undefined ? undefined : commentOf(jump);
+  const [, network, containerID] = /^dnat name: "(.+?)" id: "(.+?)"/.exec(text ?? '') ?? [];
   return network === undefined || containerID === undefined ? undefined : { network, containerID };
 }

@@ -7,7 +7,6 @@ import type { GcScope } from '#lib/cni/plugin.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
 import { hasLegacyChain } from '#lib/net/xtables.ts';
 import {
-  areOfGone,
   type ContainerRules,
   deleteChain,
   hasChain,
@@ -16,7 +15,16 @@ import {
   readTable,
   updateTable,
 } from '#lib/netfilter/iptables.ts';
-import type { Container } from '#lib/netfilter/owner.ts';
+import {
+  chainRemoval,
+  jumpsTo,
+  optionOf,
+  type Rule,
+  type Table,
+} from '#lib/netfilter/iptables-table.ts';
+import type { Container } from '#lib/ownership/owner.ts';
+import { areOfGone } from '#lib/ownership/rule-evidence.ts';
+import { staleness } from '#lib/ownership/staleness.ts';
 import type { PortmapConfig } from './config.ts';
 import { describeHostPort, FAMILIES, type Forward } from './forward.ts';
 import {
@@ -24,10 +32,9 @@ import {
   chainsOf,
   containerLines,
   DNAT,
-  hasLine,
-  parseComment,
-  removalLines,
+  ownerOf,
   sharedLines,
+  targetAddress,
   targetOf,
 } from './iptables-rules.ts';
 
@@ -43,10 +50,10 @@ export function addMappings(
   for (const family of FAMILIES) {
     const own = wanted.filter((forward) => forward.family === family);
     if (own.length === 0) continue;
-    updateTable(family, 'nat', (present) => [
-      ...deadHolders(present, owner, own).flatMap((chain) => removalLines(present, chain)),
-      ...sharedLines(present, config.masquerade),
-      ...containerLines(present, owner, own, config),
+    updateTable(family, 'nat', (table) => [
+      ...goneOwners(table, owner, own).flatMap((chain) => chainRemoval(table, chain)),
+      ...sharedLines(table, config.masquerade),
+      ...containerLines(table, owner, own, config),
     ]);
   }
 }
@@ -68,7 +75,7 @@ export function clearPorts(
   for (const family of FAMILIES) {
     const own = wanted.filter((forward) => forward.family === family);
     if (own.length === 0 || !hasContainers(nftables, family)) continue;
-    for (const chain of deadHolders(readTable(family, 'nat'), owner, own)) {
+    for (const chain of goneOwners(readTable(family, 'nat'), owner, own)) {
       deleteChain(nftables, family, { table: 'nat', chain, entry: DNAT });
     }
   }
@@ -83,58 +90,50 @@ export function releaseReused(
   for (const address of addresses) {
     const { family } = address;
     if (!hasContainers(nftables, family)) continue;
-    const present = readTable(family, 'nat');
-    const target = family === 4 ? `${address}:` : `[${address}]:`;
-    const leading = present.flatMap((line) => {
-      const [, chain, to = ''] = /^-A (CNI-DN-\S+) .*--to-destination (\S+)$/.exec(line) ?? [];
-      return chain !== undefined && to.startsWith(target) ? [chain] : [];
-    });
+    const table = readTable(family, 'nat');
+    const leading = table.rules
+      .filter((rule) => isContainerChain(rule.chain) && targetAddress(rule)?.equals(address))
+      .map(({ chain }) => chain);
     for (const chain of new Set(leading)) {
-      const holder = holderOf(present, chain);
+      const former = ownerOf(jumpsTo(table, DNAT, chain)[0]);
       const isFormer =
-        holder?.network === owner.network && holder.containerID !== owner.containerID;
+        former?.network === owner.network && former.containerID !== owner.containerID;
       if (isFormer) deleteChain(nftables, family, { table: 'nat', chain, entry: DNAT });
     }
   }
 }
 
+/** Whether a chain of this name is a container's. */
+const isContainerChain = (chain: string): boolean => chain.startsWith('CNI-DN-');
+
 /**
- * Chains of other containers that hold a port that is wanted and are provably dead: their address is ours now.
+ * Chains of other containers that hold a port that is wanted and are provably gone: their address is ours now.
  * @throws CniError that names one of which that can't be told
  */
-function deadHolders(
-  present: readonly string[],
-  owner: Attachment,
-  wanted: readonly Forward[],
-): string[] {
+function goneOwners(table: Table, owner: Attachment, wanted: readonly Forward[]): string[] {
+  const others = table.rules.filter(
+    ({ chain, target }) => target === 'DNAT' && isContainerChain(chain) && chain !== chainOf(owner),
+  );
   return wanted.flatMap((forward) => {
-    const { protocol, hostPort, hostAddress, pod } = forward;
-    const own = hostAddress === undefined ? undefined : ` -d ${Prefix.host(hostAddress)} `;
-    const rule = present.find(
-      (line) =>
-        line.startsWith('-A CNI-DN-') &&
-        !line.startsWith(`-A ${chainOf(owner)} `) &&
-        line.includes(` -p ${protocol} `) &&
-        line.includes(` --dport ${hostPort} -j DNAT `) &&
-        (own === undefined ? !line.includes(' -d ') : line.includes(own)),
-    );
-    const [, chain = '', target = ''] =
-      /^-A (\S+) .*--to-destination (\S+)$/.exec(rule ?? '') ?? [];
-    if (chain === '' || !hasLine(present, `-A ${DNAT} `, ` -j ${chain}`)) return [];
-    const holder = holderOf(present, chain);
+    const rule = others.find((candidate) => isForHostPort(candidate, forward));
+    const [jump] = rule === undefined ? [] : jumpsTo(table, DNAT, rule.chain);
+    if (rule === undefined || jump === undefined) return [];
+    const other = ownerOf(jump);
     // In another network it may be mapped to the same container.
-    if (holder?.containerID === owner.containerID) return [];
-    if (target.replace(/:\d+$/, '').replaceAll(/[[\]]/g, '') === String(pod.address))
-      return [chain];
-    throw held(forward, chain, holder);
+    if (other?.containerID === owner.containerID) return [];
+    if (targetAddress(rule)?.equals(forward.pod.address) === true) return [rule.chain];
+    throw held(forward, rule.chain, other);
   });
 }
 
-function holderOf(present: readonly string[], chain: string): Container | undefined {
-  const jump = present.find(
-    (line) => line.startsWith(`-A ${DNAT} `) && line.endsWith(` -j ${chain}`),
+/** Whether a rule is for this very port, protocol and host address. */
+function isForHostPort(rule: Rule, { protocol, hostPort, hostAddress }: Forward): boolean {
+  const destination = hostAddress && String(Prefix.host(hostAddress));
+  return (
+    optionOf(rule, '-p') === protocol &&
+    optionOf(rule, '--dport') === String(hostPort) &&
+    optionOf(rule, '-d') === destination
   );
-  return parseComment(jump ?? '');
 }
 
 function held(forward: Forward, chain: string, holder: Container | undefined): CniError {
@@ -158,17 +157,13 @@ export function deleteMappings(nftables: Nftables | undefined, owner: Container)
   return found;
 }
 
-/**
- * Deletes the mappings of a network's containers that are not valid; if nobody says which are, those that we made for containers that
- * are provably gone. @throws AggregateError
- */
-export function gcMappings(nftables: Nftables | undefined, { network, valid }: GcScope): void {
-  const keep = valid && new Set(valid.map(({ containerID }) => containerID));
+/** Deletes the mappings of the network's containers that a GC is to collect. @throws AggregateError */
+export function gcMappings(nftables: Nftables | undefined, scope: GcScope): void {
+  const isStale = staleness(scope, ({ containerID }) => containerID);
   const collect = (container: ContainerRules): void => {
-    const owner = parseComment(container.jump);
-    if (owner?.network !== network) return;
-    const isStale = keep === undefined ? areOfGone(container) : !keep.has(owner.containerID);
-    if (isStale) deleteMappings(nftables, owner);
+    const owner = ownerOf(container.jump);
+    if (owner?.network !== scope.network) return;
+    if (isStale(owner.containerID, () => areOfGone(container))) deleteMappings(nftables, owner);
   };
   cleanUp(
     ...FAMILIES.map((family) => () => {
@@ -178,7 +173,7 @@ export function gcMappings(nftables: Nftables | undefined, { network, valid }: G
   );
 }
 
-/** The mappings, of those given, that the container's chain does not make. @throws CniError */
+/** The mappings, of those given, that the container's chain does not make. @throws NetfilterError */
 export function missingMappings(
   nftables: Nftables | undefined,
   owner: Attachment,
@@ -188,21 +183,17 @@ export function missingMappings(
   return FAMILIES.flatMap((family) => {
     const own = wanted.filter((forward) => forward.family === family);
     if (own.length === 0 || !hasChain(nftables, family, { table: 'nat', chain })) return own;
-    const present = readTable(family, 'nat');
+    const table = readTable(family, 'nat');
     const isEntered =
-      hasLine(present, `-A ${DNAT} `, ` -j ${chain}`) &&
-      HOOKS.every((hook) => hasLine(present, `-A ${hook} `, ` -j ${DNAT}`));
-    return own.filter(
-      (forward) =>
-        !isEntered ||
-        !present.some(
-          (line) =>
-            line.startsWith(`-A ${chain} `) &&
-            line.includes(` -p ${forward.protocol} `) &&
-            line.endsWith(
-              ` --dport ${forward.hostPort} -j DNAT --to-destination ${targetOf(forward)}`,
-            ),
-        ),
-    );
+      jumpsTo(table, DNAT, chain).length > 0 &&
+      HOOKS.every((hook) => jumpsTo(table, hook, DNAT).length > 0);
+    const rules = isEntered ? jumpsTo(table, chain, 'DNAT') : [];
+    return own.filter((forward) => !rules.some((rule) => isMappingOf(rule, forward)));
   });
 }
+
+/** Whether a rule translates this port to this target. */
+const isMappingOf = (rule: Rule, forward: Forward): boolean =>
+  optionOf(rule, '-p') === forward.protocol &&
+  optionOf(rule, '--dport') === String(forward.hostPort) &&
+  optionOf(rule, '--to-destination') === targetOf(forward);

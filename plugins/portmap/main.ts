@@ -5,17 +5,13 @@ import { cleanUp, CniError, CODE, step } from '#lib/cni/error.ts';
 import { type AttachmentCall, definePlugin } from '#lib/cni/plugin.ts';
 import { ownAddresses, requirePrevResult } from '#lib/cni/prev-result.ts';
 import type { Result } from '#lib/cni/result.ts';
+import { requireBackend } from '#lib/cni/status.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { getLink } from '#lib/net/link.ts';
 import { findPath } from '#lib/net/route.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
-import {
-  chooseBackend,
-  openNftablesIfAny,
-  requireBackend,
-  requireNftables,
-} from '#lib/netfilter/backend.ts';
+import { chooseBackend, openNftablesIfAny, requireNftables } from '#lib/netfilter/backend.ts';
 import { log } from '#lib/sys/process.ts';
 import { trySysctl } from '#lib/sys/sysctl.ts';
 import { requireNft } from './conditions.ts';

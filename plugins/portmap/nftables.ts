@@ -4,18 +4,14 @@ import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp } from '#lib/cni/error.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
-import {
-  entryEvidence,
-  indexKey,
-  type IndexKey,
-  releaseStale,
-} from '#lib/netfilter/attachment-index.ts';
+import type { IndexKey } from '#lib/netfilter/owner-index.ts';
 import {
   commitElements,
   deleteElements,
   deleteIfEmpty,
 } from '#lib/netfilter/element-transaction.ts';
-import { commentPrefix } from '#lib/netfilter/owner.ts';
+import { entryEvidence, indexKey, releaseStale } from '#lib/ownership/attachment-index.ts';
+import { commentPrefix } from '#lib/ownership/owner.ts';
 import { addConditions } from './conditions.ts';
 import type { PortmapConfig } from './config.ts';
 import { addElements, type Entry, entryOf, heldBy, standingAt } from './element.ts';

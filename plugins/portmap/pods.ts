@@ -7,9 +7,10 @@ import type { Nftables } from '#lib/net/nftables.ts';
 import {
   decodeIndexKey,
   encodeIndexKey,
-  indexKey,
   type IndexKey,
-} from '#lib/netfilter/attachment-index.ts';
+  isSameKey,
+} from '#lib/netfilter/owner-index.ts';
+import { indexKey } from '#lib/ownership/attachment-index.ts';
 import { OWNERS, TABLES } from './tables.ts';
 
 /** Each address once. */
@@ -44,20 +45,17 @@ export function findHolder(
   return element?.value && decodeIndexKey(element.value);
 }
 
-const isSame = (a: IndexKey, b: IndexKey): boolean =>
-  a.network === b.network && a.attachment === b.attachment;
-
 /** The addresses that the mappings of a holder lead to, by asking for everybody's. @throws NetlinkError */
 export const listPods = (nftables: Nftables, family: Family, holder: IndexKey): Address[] =>
   nftables
     .listElements(TABLES[family], OWNERS)
-    .filter(({ value }) => value && isSame(decodeIndexKey(value), holder))
+    .filter(({ value }) => value && isSameKey(decodeIndexKey(value), holder))
     .map(({ key }) => Address.fromBytes(key.subarray(DATA_TYPES.ifname.bytes)));
 
 /** Forgets whose the mappings to an address are, if they are the holder's. @throws NetlinkError */
 export function forgetPod(nftables: Nftables, holder: IndexKey, address: Address): Request[] {
   const standing = findHolder(nftables, holder.network, address);
-  return standing !== undefined && isSame(standing, holder)
+  return standing !== undefined && isSameKey(standing, holder)
     ? forgetOwner(holder.network, address)
     : [];
 }

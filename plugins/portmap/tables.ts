@@ -31,8 +31,8 @@ import {
   matchLocalDestination,
   translateDestination,
 } from '#lib/net/nft-nat.ts';
-import { addIndex, deleteEmptyIndex, INDEX_KEY_TYPE } from '#lib/netfilter/attachment-index.ts';
-import { policyChain } from '#lib/netfilter/owner.ts';
+import { addIndex, deleteEmptyIndex, INDEX_KEY_TYPE } from '#lib/netfilter/owner-index.ts';
+import { policyChain } from '#lib/ownership/owner.ts';
 import type { PortmapConfig } from './config.ts';
 
 /** Tables of our own: the reference plugin rebuilds its own on every ADD. */

@@ -22,7 +22,7 @@ import {
 } from '#lib/masquerade/masquerade.ts';
 import { deleteLink } from '#lib/net/link.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
-import { deleteStaleLinks } from '#lib/netfilter/link-mark.ts';
+import { deleteStaleLinks } from '#lib/ownership/link-mark.ts';
 import { checkAttachment } from './check.ts';
 import { PtpConfig } from './config.ts';
 import { checkConnectivity } from './connectivity.ts';

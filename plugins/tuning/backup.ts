@@ -5,16 +5,18 @@
 import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
 import { CniError, cleanUp } from '#lib/cni/error.ts';
 import { parseJsonText } from '#lib/cni/json.ts';
+import type { GcScope } from '#lib/cni/plugin.ts';
+import { stateFileName } from '#lib/ownership/file-name.ts';
 import {
   describeSandbox,
   formatSandbox,
   isGone,
   parseSandbox,
   type Sandbox,
-} from '#lib/cni/sandbox.ts';
+} from '#lib/ownership/sandbox.ts';
+import { staleness } from '#lib/ownership/staleness.ts';
 import { parseWith } from '#lib/cni/schema.ts';
 import type { Link } from '#lib/net/link.ts';
-import { sha512 } from '#lib/sys/digest.ts';
 import { isSysError } from '#lib/sys/error.ts';
 import { dirname, ensureFolder, join, listFolder } from '#lib/sys/file.ts';
 import { discardAbandoned, replaceFile } from '#lib/sys/temporary-file.ts';
@@ -34,14 +36,9 @@ export interface Backup {
 
 const ENDING = '.json';
 
-/** What Linux allows with the ending. */
-const NAME_LIMIT = 250;
-
-/** The reference plugin's name; container IDs may be longer than names of files: then a digest. */
-function fileName({ containerID, ifName }: AttachmentKey): string {
-  const name = `${containerID}_${ifName}`;
-  return `${Buffer.byteLength(name) > NAME_LIMIT ? sha512(name) : name}${ENDING}`;
-}
+/** The reference plugin's name. */
+const fileName = ({ containerID, ifName }: AttachmentKey): string =>
+  stateFileName([containerID, ifName], { separator: '_', ending: ENDING });
 
 /** The path of an interface's backup. */
 export const backupPath = (folder: string, key: AttachmentKey): string =>
@@ -119,24 +116,21 @@ export function deleteBackup(path: string): void {
 }
 
 /**
- * Removes the backups of a network's attachments that are not valid; if nobody says which are, of those whose namespace is
- * provably gone. Files that name no network stay: they may be any network's. @throws AggregateError
+ * Removes the backups of the network's attachments that a GC is to collect. Files that name no network stay: they may be any network's.
+ * @throws AggregateError
  */
-export function gcBackups(
-  folder: string,
-  network: string,
-  valid: readonly AttachmentKey[] | undefined,
-): void {
-  const keep = new Set(valid?.map(fileName));
-  const names = listFolder(folder).filter((name) => name.endsWith(ENDING) && !keep.has(name));
+export function gcBackups(folder: string, scope: GcScope): void {
+  const isStale = staleness(scope, fileName);
+  const names = listFolder(folder).filter((name) => name.endsWith(ENDING));
   cleanUp(
     ...names.map((name) => () => {
-      const backup = readBackup(join(folder, name));
-      if (backup === undefined || backup.network !== network) return;
-      const { sandbox } = backup;
-      if (valid !== undefined || (sandbox !== undefined && isGone(sandbox)))
-        deleteState(join(folder, name));
+      const path = join(folder, name);
+      const backup = readBackup(path);
+      const isOwn = backup?.network === scope.network;
+      if (isOwn && isStale(name, () => isOfGone(backup))) deleteState(path);
     }),
     () => discardAbandoned(folder),
   );
 }
+
+const isOfGone = ({ sandbox }: Backup): boolean => sandbox !== undefined && isGone(sandbox);

@@ -43,7 +43,7 @@ export const tuning = definePlugin({
 
   del: ({ config, attachment }) => restoreFromBackup(dataDir(config), attachment),
 
-  gc: ({ config, network, valid }) => gcBackups(dataDir(config), network, valid),
+  gc: (call) => gcBackups(dataDir(call.config), call),
 
   status() {
     try {

@@ -14,7 +14,7 @@ import { parseConfig } from '#lib/cni/config.ts';
 import { parseEnvironment } from '#lib/cni/environment.ts';
 import { duplicateKeys } from '#lib/cni/duplicate-keys.ts';
 import { encodeResult, parseResult, parseResultOfAnyVersion } from '#lib/cni/result.ts';
-import { parseSandbox } from '#lib/cni/sandbox.ts';
+import { parseSandbox } from '#lib/ownership/sandbox.ts';
 import { parseWith } from '#lib/cni/schema.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { limits } from '#plugins/bandwidth/config.ts';

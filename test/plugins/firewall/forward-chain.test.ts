@@ -7,7 +7,7 @@ import {
   hasStrangers,
   missingAdmission,
 } from '#plugins/firewall/forward-chain.ts';
-import { parseTable } from '#plugins/firewall/rule.ts';
+import { parseTable } from '#lib/netfilter/iptables-table.ts';
 
 const POD = Prefix.parse('10.1.0.2/32');
 const OTHER = Prefix.parse('10.1.0.3/32');
@@ -23,10 +23,11 @@ const rulesOf = (pod: Prefix) => [
 const EMPTY = ['*filter', ':INPUT ACCEPT [0:0]', ':FORWARD DROP [3:180]', ':OUTPUT ACCEPT [0:0]'];
 const CHAINS = [...EMPTY, ':CNI-ADMIN - [0:0]', ':CNI-FORWARD - [0:0]'];
 
-const table = (...lines: readonly string[]) => parseTable([...CHAINS, ...lines, 'COMMIT', '']);
+const table = (...lines: readonly string[]) =>
+  parseTable([...CHAINS, ...lines, 'COMMIT', ''].join('\n'));
 
 test('admissionLines() makes everything in an empty table', (t) => {
-  t.deepEqual(admissionLines(parseTable(EMPTY), [POD], 'CNI-ADMIN'), [
+  t.deepEqual(admissionLines(parseTable(EMPTY.join('\n')), [POD], 'CNI-ADMIN'), [
     '-N CNI-FORWARD',
     '-N CNI-ADMIN',
     ENTRY.replace('-A FORWARD', '-I FORWARD 1'),
@@ -97,7 +98,7 @@ test('departureLines() leaves a chain that others lead to', (t) => {
 });
 
 test('departureLines() does nothing in a table without its chain', (t) => {
-  t.deepEqual(departureLines(parseTable(EMPTY), [POD], true), []);
+  t.deepEqual(departureLines(parseTable(EMPTY.join('\n')), [POD], true), []);
 });
 
 test('hasStrangers() sees pods that nothing is known of, and no rules of other kinds', (t) => {

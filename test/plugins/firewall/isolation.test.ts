@@ -6,7 +6,7 @@ import {
   missingIsolation,
   releaseLines,
 } from '#plugins/firewall/isolation.ts';
-import { parseTable } from '#plugins/firewall/rule.ts';
+import { parseTable } from '#lib/netfilter/iptables-table.ts';
 
 const SAME: Isolation = { bridge: 'br0', policy: 'same-bridge' };
 const ISOLATED: Isolation = { bridge: 'br0', policy: 'isolated' };
@@ -30,7 +30,7 @@ const leave = (bridge: string, policy = 'same-bridge') =>
 const enter = (bridge: string) => `-A CNI-ISOLATION-STAGE-2 -o ${bridge} ${S} -j DROP`;
 const STAY = `-A CNI-ISOLATION-STAGE-1 -i br0 -o br0 ${note('isolated')} -j DROP`;
 
-const table = (...lines: readonly string[]) => parseTable([...CHAINS, ...lines]);
+const table = (...lines: readonly string[]) => parseTable([...CHAINS, ...lines].join('\n'));
 const inserted = (line: string) => line.replace(/^-A/, '-I');
 const deleted = (line: string) => line.replace(/^-A/, '-D');
 const END = [
@@ -42,7 +42,7 @@ const END = [
 ];
 
 test('isolationLines() makes chains, rules before RETURN, and the jump first', (t) => {
-  t.deepEqual(isolationLines(parseTable([':FORWARD ACCEPT [0:0]']), ISOLATED), [
+  t.deepEqual(isolationLines(parseTable(':FORWARD ACCEPT [0:0]'), ISOLATED), [
     '-N CNI-ISOLATION-STAGE-1',
     '-N CNI-ISOLATION-STAGE-2',
     inserted(leave('br0', 'isolated')),

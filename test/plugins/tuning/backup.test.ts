@@ -63,7 +63,7 @@ test('a link in the place of a backup is not followed', (t) => {
   const path = backupPath(folder, { containerID: 'cid1', ifName: 'eth0' });
   symlinkSync(victim.path, path);
   t.is(readBackup(path), undefined);
-  gcBackups(folder, 'net1', []);
+  gcBackups(folder, { network: 'net1', valid: [] });
   deleteBackup(path);
   t.false(existsSync(path));
   t.true(victim.isUntouched());

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { describeSandbox, formatSandbox, isGone, parseSandbox } from '#lib/cni/sandbox.ts';
+import { describeSandbox, formatSandbox, isGone, parseSandbox } from '#lib/ownership/sandbox.ts';
 
 for (const path of [
   '/proc/self/ns/net',

@@ -1,8 +1,8 @@
 /**
- * Who a piece of netfilter state belongs to: names and comments computed from (network, containerID, ifName) alone, so
- * that DEL finds what ADD made without any other state. The reference plugins' names are among them, for live replacement.
+ * Names and comments that say whose a piece of kernel state is, computed from (network, containerID, ifName) alone: DEL finds what ADD
+ * made without any other state. The reference plugins' names are among them, for live replacement.
  */
-import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
+import type { AttachmentKey, Owner } from '#lib/cni/attachment.ts';
 import { sha512 } from '#lib/sys/digest.ts';
 
 /** Digits of a digest that the reference plugins' nftables comments carry. */
@@ -15,7 +15,7 @@ export const COMMENT_LENGTH = 127;
 export const IPTABLES_COMMENT_LENGTH = 255;
 
 /** A container in a network, without the interface: what the reference plugins name things after. */
-export type Container = Pick<Attachment, 'network' | 'containerID'>;
+export type Container = Pick<Owner, 'network' | 'containerID'>;
 
 const tag = (text: string): string => sha512(text).slice(0, TAG_DIGITS);
 
@@ -27,11 +27,19 @@ export const attachmentTag = ({ ifName, containerID }: AttachmentKey): string =>
   tag(`${ifName}:${containerID}`);
 
 /** "TAG-TAG, ": how the comment of every nftables rule or element of an attachment begins. */
-export const commentPrefix = (owner: Attachment): string =>
+export const commentPrefix = (owner: Owner): string =>
   `${networkTag(owner.network)}-${attachmentTag(owner)}, `;
 
+/** The prefix of a comment; empty if it names no owner. */
+export const prefixIn = (comment: string): string =>
+  /^[0-9a-f]{16}-[0-9a-f]{16}, /.exec(comment)?.[0] ?? '';
+
+/** Whether a comment names an owner in a network. */
+export const isInNetwork = (comment: string, network: string): boolean =>
+  comment.startsWith(`${networkTag(network)}-`);
+
 /** The comment of an nftables element, for people to read; the network's name comes last: it may be cut. */
-export const ownerComment = (owner: Attachment): string =>
+export const ownerComment = (owner: Owner): string =>
   `${commentPrefix(owner)}id: ${owner.containerID}, if: ${owner.ifName}, net: ${owner.network}`.slice(
     0,
     COMMENT_LENGTH,

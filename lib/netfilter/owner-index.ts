@@ -1,0 +1,104 @@
+/**
+ * Map `attachments` of a table of ours: an owner's key and a number -> what of it stands in the table's other maps. Who deletes an owner's
+ * elements asks for its own key instead of reading everybody's. The comment of an entry says how to tell that the owner is gone.
+ */
+import type { Request } from '#lib/net/netlink.ts';
+import type { ListedElement } from '#lib/net/nft-listing.ts';
+import {
+  concatenation,
+  DATA_TYPES,
+  type DataType,
+  type Element,
+  nft,
+  type Table,
+} from '#lib/net/nft-message.ts';
+import type { Nftables } from '#lib/net/nftables.ts';
+
+const MAP = 'attachments';
+
+/** Keys are two interface-name-like texts, so that `nft list` shows them. */
+export const INDEX_KEY_TYPE = concatenation(DATA_TYPES.ifname, DATA_TYPES.ifname);
+
+/** Digits of a key's two parts. */
+export const NETWORK_DIGITS = 15;
+export const ATTACHMENT_DIGITS = 11;
+
+/** The rest of the second text holds the number: four digits to the base 36. */
+const NUMBER_BASE = 36;
+const NUMBER_DIGITS = 4;
+
+/** An owner: so many digits of its network, and of its attachment in that. */
+export interface IndexKey {
+  readonly network: string;
+  readonly attachment: string;
+}
+
+/** Whether two keys are one owner's. */
+export const isSameKey = (a: IndexKey, b: IndexKey): boolean =>
+  a.network === b.network && a.attachment === b.attachment;
+
+/** A key with a number as bytes of INDEX_KEY_TYPE. */
+export function encodeIndexKey({ network, attachment }: IndexKey, number = 0): Uint8Array {
+  const bytes = Buffer.alloc(INDEX_KEY_TYPE.bytes);
+  bytes.write(network, 0);
+  const digits = number.toString(NUMBER_BASE).padStart(NUMBER_DIGITS, '0');
+  bytes.write(`${attachment}${digits}`, INDEX_KEY_TYPE.bytes / 2);
+  return bytes;
+}
+
+/** The key in such bytes, without its number. */
+export function decodeIndexKey(key: Uint8Array): IndexKey {
+  const bytes = Buffer.from(key);
+  const half = INDEX_KEY_TYPE.bytes / 2;
+  return {
+    network: bytes.toString('latin1', 0, NETWORK_DIGITS),
+    attachment: bytes.toString('latin1', half, half + ATTACHMENT_DIGITS),
+  };
+}
+
+/** Makes the map in a table; `value` is the type of what is remembered. */
+export const addIndex = (table: Table, value: DataType): Request =>
+  nft.addMap(table, MAP, INDEX_KEY_TYPE, value);
+
+/** Deletes the map; refused with EBUSY while anything is in it. */
+export const deleteEmptyIndex = (table: Table): Request => nft.deleteEmptySet(table, MAP);
+
+/** Remembers something of an owner; its numbers run from 0 without holes. */
+export const addToIndex = (
+  table: Table,
+  key: IndexKey,
+  number: number,
+  element: Omit<Element, 'key'>,
+): Request => nft.addElement(table, MAP, { ...element, key: encodeIndexKey(key, number) });
+
+/** Forgets something. */
+export const deleteFromIndex = (table: Table, { key }: ListedElement): Request =>
+  nft.deleteElement(table, MAP, key);
+
+/** What is remembered of an owner, by its numbers. @throws NetlinkError */
+export function listIndex(nftables: Nftables, table: Table, key: IndexKey): ListedElement[] {
+  const elements: ListedElement[] = [];
+  for (;;) {
+    const element = nftables.getElement(table, MAP, encodeIndexKey(key, elements.length));
+    if (element === undefined) return elements;
+    elements.push(element);
+  }
+}
+
+/** One entry of each owner in a network that the table knows. @throws NetlinkError */
+export function listOwners(
+  nftables: Nftables,
+  table: Table,
+  network: string,
+): { readonly key: IndexKey; readonly entry: ListedElement }[] {
+  const owners = new Map<string, { key: IndexKey; entry: ListedElement }>();
+  for (const entry of nftables.listElements(table, MAP)) {
+    const key = decodeIndexKey(entry.key);
+    if (key.network === network) owners.set(key.attachment, { key, entry });
+  }
+  return [...owners.values()];
+}
+
+/** Whether a table remembers no owner at all. @throws NetlinkError */
+export const isIndexEmpty = (nftables: Nftables, table: Table): boolean =>
+  nftables.listElements(table, MAP).length === 0;

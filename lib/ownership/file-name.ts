@@ -1,0 +1,21 @@
+/** Names of the files that keep an attachment's state. */
+import { sha512 } from '#lib/sys/digest.ts';
+
+/** The longest file name that every file system takes, in bytes. */
+const LIMIT_BYTES = 255;
+
+/** A colon can be in neither a container ID nor an interface's name. */
+export const SEPARATOR = ':';
+
+/**
+ * The file name of an attachment: what identifies it, joined, with an ending. Container IDs may be longer than file names: then a digest of the
+ * same length for all, which is as good, if not for people.
+ */
+export function stateFileName(
+  parts: readonly string[],
+  { separator = SEPARATOR, ending = '' }: { separator?: string; ending?: string } = {},
+): string {
+  const name = parts.join(separator);
+  const fits = Buffer.byteLength(name + ending) <= LIMIT_BYTES;
+  return `${fits ? name : sha512(name)}${ending}`;
+}

@@ -1,0 +1,48 @@
+/** Marks on interfaces of the host: the alias says whose an interface is, and how to tell that its container is gone. */
+import type { Attachment, Owner } from '#lib/cni/attachment.ts';
+import { cleanUp } from '#lib/cni/error.ts';
+import type { GcScope } from '#lib/cni/plugin.ts';
+import { deleteLink, type Link, listLinks, setLinkAlias } from '#lib/net/link.ts';
+import type { Netlink } from '#lib/net/netlink.ts';
+import { evidenceOf, provesGone } from './evidence.ts';
+import { commentPrefix, isInNetwork, ownerComment, prefixIn } from './owner.ts';
+import { staleness } from './staleness.ts';
+
+/** What the kernel takes of an alias, less its zero byte. */
+const ALIAS_BYTES = 254;
+
+/** Between whose it is and the evidence: no name holds a blank. */
+const SEPARATOR = '; ';
+
+/** Says whose an interface is; an interface can't be made with an alias. @throws NetlinkError, SysError */
+export function markLink(host: Netlink, link: Link, owner: Attachment): void {
+  const who = ownerComment(owner);
+  const room = ALIAS_BYTES - Buffer.byteLength(who + SEPARATOR);
+  const evidence = evidenceOf(owner.netns, room);
+  setLinkAlias(host, link, evidence === '' ? who : `${who}${SEPARATOR}${evidence}`);
+}
+
+/** Whether an interface is marked as a network's. */
+export const isOfNetwork = ({ alias = '' }: Link, network: string): boolean =>
+  isInNetwork(alias, network);
+
+/** Whether an interface is marked as an attachment's. */
+export const isMarkedFor = ({ alias }: Link, owner: Owner): boolean =>
+  alias?.startsWith(commentPrefix(owner)) === true;
+
+/** The evidence in a mark; empty if there is none. */
+const evidenceIn = (alias: string): string =>
+  alias.includes(SEPARATOR) ? alias.slice(alias.indexOf(SEPARATOR) + SEPARATOR.length) : '';
+
+/** Deletes the interfaces of a kind that are marked as a network's and that a GC is to collect. @throws AggregateError */
+export function deleteStaleLinks(host: Netlink, kind: string, scope: GcScope): void {
+  const isStale = staleness(scope, commentPrefix);
+  const own = listLinks(host).filter(
+    (link) => link.kind === kind && isOfNetwork(link, scope.network),
+  );
+  cleanUp(
+    ...own.map(({ index, alias = '' }) => () => {
+      if (isStale(prefixIn(alias), () => provesGone(evidenceIn(alias)))) deleteLink(host, index);
+    }),
+  );
+}
