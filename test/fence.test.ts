@@ -82,6 +82,8 @@ const PROBES: readonly Probe[] = [
   allowed('lib/cni', '#lib/netfilter/iptables.ts'),
   allowed('lib/cni', 'zod/mini'),
   allowed('lib/ownership', '#lib/cni/attachment.ts'),
+  allowed('lib/container-link', '#lib/ownership/owner.ts'),
+  allowed('lib/flannel', '#lib/addr/prefix.ts'),
   allowed('plugins/bridge', '#lib/container-link/configure.ts'),
   allowed('plugins/bridge', './gateway.ts'),
   allowed('cmd/cni-suite', '#plugins/bridge/main.ts'),

@@ -1,7 +1,7 @@
 /** The keys that all plugins have in common that make interfaces, ask IPAM for addresses and masquerade them. */
 import * as z from 'zod/mini';
 import { Dns } from './config.ts';
-import { flag, integer, object, optional, prefix, textOrEmpty } from './schema.ts';
+import { flag, integer, object, optional, prefix, textOrEmpty, tolerant } from './schema.ts';
 
 /** The largest IPv4 packet. */
 const MTU_MAX = 65_535;
@@ -34,4 +34,19 @@ export const interfaceOptions = (keys: InterfaceKeys) => ({
   /** Undefined: no addresses. */
   ipam: keys.ipam?.type ? { type: keys.ipam.type } : undefined,
   dns: keys.dns,
+});
+
+/** Those that DEL and GC read. */
+export const teardownKeys = () => ({
+  /** Whether there was masquerading to end. */
+  ipMasq: tolerant(flag, false),
+  /** The IPAM plugin that has the addresses. */
+  ipam: tolerant(z.optional(object(() => ({ type: textOrEmpty }))), undefined),
+});
+type TeardownKeys = z.infer<z.ZodMiniObject<ReturnType<typeof teardownKeys>>>;
+
+/** What follows from them. */
+export const teardownOptions = ({ ipMasq, ipam }: TeardownKeys) => ({
+  isMasqueraded: ipMasq,
+  ipam: ipam?.type ? { type: ipam.type } : undefined,
 });

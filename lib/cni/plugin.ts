@@ -6,6 +6,7 @@ import type { Attachment, AttachmentKey } from './attachment.ts';
 import { type ParsedConfig, parseConfig } from './config.ts';
 import { type CallEnvironment, type Command, parseEnvironment } from './environment.ts';
 import { CniError, CODE } from './error.ts';
+import { type Finding, throwFirst } from './finding.ts';
 import { encodeResult, parseResult, type Result } from './result.ts';
 import { parseWith } from './schema.ts';
 import { shorten } from './shorten.ts';
@@ -41,29 +42,37 @@ export interface GcCall<C> extends Call<C> {
 /** Whose state a GC is about. */
 export type GcScope = Pick<GcCall<unknown>, 'network' | 'valid'>;
 
-/** A plugin: its name, its configuration, and one function for each command. What ADD makes it undoes if it fails. */
-export interface Plugin<C> {
+/** A plugin: its name, its two readings of the configuration, and one function for each command. What ADD makes it undoes if it fails. */
+export interface Plugin<C, T> {
   readonly name: string;
   /** Versions of the specification that it supports, oldest first. */
   readonly versions: readonly SpecVersion[];
+  /** What ADD, CHECK and STATUS read. */
   readonly config: z.ZodMiniType<C>;
+  /**
+   * What DEL and GC read: where the state is, and little else. It refuses no value: a pod whose ADD was refused for one, or whose network was
+   * changed since, must be deleted all the same.
+   */
+  readonly teardown: z.ZodMiniType<T>;
   readonly add: (call: AttachmentCall<C>) => Result;
-  readonly check: (call: AttachmentCall<C>) => void;
+  /** What is not as ADD made it; the first is the answer. */
+  readonly check: (call: AttachmentCall<C>) => Iterable<Finding>;
   /** Works twice, without namespace, without prevResult. */
-  readonly del: (call: AttachmentCall<C>) => void;
-  readonly gc: (call: GcCall<C>) => void;
-  readonly status: (call: Call<C>) => void;
+  readonly del: (call: AttachmentCall<T>) => void;
+  readonly gc: (call: GcCall<T>) => void;
+  /** What keeps ADD from working, or pods that run from being reached; the first is the answer. */
+  readonly status: (call: Call<C>) => Iterable<Finding>;
 }
 
-/** A plugin whose configuration's type is its own affair. */
-// oxlint-disable-next-line typescript/no-explicit-any -- the type is closed over: config feeds the members of the same plugin
-export type AnyPlugin = Plugin<any>;
+/** A plugin whose configuration's types are its own affair. */
+// oxlint-disable-next-line typescript/no-explicit-any -- the types are closed over: a plugin's schemas feed its own members
+export type AnyPlugin = Plugin<any, any>;
 
 /** Finds a plugin that is part of this executable. */
 export type Builtins = (name: string) => AnyPlugin | undefined;
 
-/** Declares a plugin: gives its members the type of its configuration. */
-export const definePlugin = <C>(plugin: Plugin<C>): Plugin<C> => plugin;
+/** Declares a plugin: gives its members the types of its configuration. */
+export const definePlugin = <C, T>(plugin: Plugin<C, T>): Plugin<C, T> => plugin;
 
 /** A call of the protocol, before anything of it is checked. */
 export interface Invocation {
@@ -106,8 +115,7 @@ export function invoke(plugin: AnyPlugin, invocation: Invocation): void {
   const parsed = parseConfig(input);
   const command = implementedCommand(callEnv.command);
   const cniVersion = supportedVersion(plugin, parsed.cniVersion, command);
-  const call: Call<unknown> = {
-    config: parseWith(plugin.config, parsed.json, `network config "${parsed.network}"`),
+  const common = {
     cniVersion,
     network: parsed.network,
     env: invocation.env,
@@ -116,13 +124,23 @@ export function invoke(plugin: AnyPlugin, invocation: Invocation): void {
     builtins: invocation.builtins,
     isDelegate: invocation.isDelegate,
   };
-  if (command === 'STATUS') plugin.status(call);
-  else if (command === 'GC') plugin.gc({ ...call, valid: parsed.validAttachments });
+  const read = (schema: AnyPlugin['config']): Call<unknown> => ({
+    ...common,
+    config: parseWith(schema, parsed.json, `network config "${parsed.network}"`),
+  });
+  const attached = (schema: AnyPlugin['config']): AttachmentCall<unknown> =>
+    attachmentCall(read(schema), callEnv, parsed);
+  const valid = parsed.validAttachments;
+  if (command === 'STATUS') throwFirst(plugin.status(read(plugin.config)));
+  else if (command === 'GC') plugin.gc({ ...read(plugin.teardown), valid });
+  else if (command === 'CHECK') throwFirst(plugin.check(attached(plugin.config)));
+  else if (command === 'DEL') plugin.del(attached(plugin.teardown));
   else {
-    const own = attachmentCall(call, callEnv, parsed);
-    if (command === 'CHECK') plugin.check(own);
-    else if (command === 'DEL') plugin.del(own);
-    else add(plugin, own, invocation);
+    const result = plugin.add(attached(plugin.config));
+    using undo = new DisposableStack();
+    undo.defer(() => plugin.del(attached(plugin.teardown)));
+    deliver(result, cniVersion, invocation);
+    undo.move();
   }
 }
 
@@ -179,18 +197,14 @@ function orUndefined<T>(body: () => T): T | undefined {
 }
 
 /** A result that the configured version has no shape for, or that can't be printed, must not leave the attachment behind. */
-function add(
-  plugin: AnyPlugin,
-  call: AttachmentCall<unknown>,
-  { print, deliver }: Invocation,
+function deliver(
+  result: Result,
+  cniVersion: SpecVersion,
+  { print, deliver: take }: Invocation,
 ): void {
-  const result = plugin.add(call);
-  using undo = new DisposableStack();
-  undo.defer(() => plugin.del(call));
   // Older shapes lose something, which must not come back by another plugin's result.
-  if (deliver !== undefined && isAtLeast(call.cniVersion, '0.3.0')) deliver(result);
-  else print(encodeResult(result, call.cniVersion));
-  undo.move();
+  if (take !== undefined && isAtLeast(cniVersion, '0.3.0')) take(result);
+  else print(encodeResult(result, cniVersion));
 }
 
 /** A container's namespace that is the plugin's own would make it reconfigure the host. */

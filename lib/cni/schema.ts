@@ -124,6 +124,13 @@ export const optional = <T extends z.core.SomeType>(
   value: z.core.util.NoUndefined<z.core.output<T>>,
 ) => z._default(schema, value);
 
+/** A key of DEL and GC: a value that ADD would refuse counts as absent. */
+export const tolerant = <T extends z.core.SomeType>(schema: T, value: z.core.output<T>) =>
+  z.catch(schema, value);
+
+/** A configuration of which nothing is read. */
+export const NoKeys = object(() => ({}));
+
 /** Checks a parsed JSON value. @throws CniError INVALID_CONFIG with every fault and its place */
 export function parseWith<T>(schema: z.ZodMiniType<T>, value: unknown, what: string): T {
   const result = z.safeParse(schema, value);

@@ -2,6 +2,7 @@
 import type { AttachmentCall, Call, GcCall } from '#lib/cni/plugin.ts';
 import { delegateAdd, delegateCommand, PluginNotFound } from '#lib/cni/delegate.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
+import { attempt, type Findings } from '#lib/cni/finding.ts';
 import { EMPTY_RESULT, type Result } from '#lib/cni/result.ts';
 
 /** A plugin's configuration that may name an IPAM plugin. */
@@ -29,19 +30,21 @@ const run = (call: Call<UsesIpam>, command: 'CHECK' | 'DEL' | 'GC' | 'STATUS'): 
 /** Gives the addresses back. @throws CniError */
 export const ipamDel = (call: AttachmentCall<UsesIpam>): void => run(call, 'DEL');
 
-/** Asks whether the addresses are still reserved. @throws CniError */
-export const ipamCheck = (call: AttachmentCall<UsesIpam>): void => run(call, 'CHECK');
+/** Asks whether the addresses are still allocated. */
+export const ipamCheck = (call: AttachmentCall<UsesIpam>): Findings =>
+  attempt(() => run(call, 'CHECK'));
 
 /** Passes GC on. @throws CniError */
 export const ipamGc = (call: GcCall<UsesIpam>): void => run(call, 'GC');
 
-/** Asks whether there are addresses left. @throws CniError, the IPAM plugin's own, or PLUGIN_NOT_AVAILABLE if there is none */
-export function ipamStatus(call: Call<UsesIpam>): void {
-  try {
-    run(call, 'STATUS');
-  } catch (error) {
-    if (!(error instanceof PluginNotFound)) throw error;
-    const { message, details } = error;
-    throw new CniError(CODE.PLUGIN_NOT_AVAILABLE, message, details, { cause: error });
-  }
-}
+/** Asks whether there are addresses left; an IPAM plugin that is not there has none. */
+export const ipamStatus = (call: Call<UsesIpam>): Findings =>
+  attempt(() => {
+    try {
+      run(call, 'STATUS');
+    } catch (error) {
+      if (!(error instanceof PluginNotFound)) throw error;
+      const { message, details } = error;
+      throw new CniError(CODE.PLUGIN_NOT_AVAILABLE, message, details, { cause: error });
+    }
+  });

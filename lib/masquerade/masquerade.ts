@@ -1,9 +1,10 @@
 /** Masquerading of pods, whatever the backend: adding it, ending it however it was made, checking it. */
 import type { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
-import { cleanUp, CniError, CODE, step } from '#lib/cni/error.ts';
+import { cleanUp, step } from '#lib/cni/error.ts';
+import { broken, type Findings } from '#lib/cni/finding.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
-import { requireBackend } from '#lib/cni/status.ts';
+import { checkBackend } from '#lib/cni/status.ts';
 import {
   type Backend,
   chooseBackend,
@@ -24,8 +25,8 @@ export interface MasqueradeOptions extends MasqueradePolicy {
 interface Masqueraded {
   readonly owner: Attachment;
   readonly addresses: readonly Prefix[] | undefined;
-  /** Those of the network, if it wants masquerading now. */
-  readonly options: MasqueradeOptions | undefined;
+  /** Whether the network masquerades now: then an earlier DEL may have left something. */
+  readonly isExpected: boolean;
 }
 
 /** Masquerades a pod's addresses, given with the length of their subnet; `undo` ends it. @throws CniError */
@@ -38,7 +39,7 @@ export function masquerade(
   if (addresses.length === 0) return;
   undo.defer(() => {
     using closing = new DisposableStack();
-    unmasquerade({ owner, addresses, options }, closing);
+    unmasquerade({ owner, addresses, isExpected: true }, closing);
   });
   step('failed to set up masquerading', () => {
     using nftables = openNftablesIfAny();
@@ -56,12 +57,12 @@ export function masquerade(
  * open in `closing`, for work that can be done meanwhile. @throws CniError
  */
 export function unmasquerade(
-  { owner, addresses, options }: Masqueraded,
+  { owner, addresses, isExpected }: Masqueraded,
   closing: DisposableStack,
 ): void {
   const nftables = closing.use(openNftablesIfAny());
   cleanUp(
-    () => nftables && maps.deleteMasquerade(nftables, owner, options !== undefined),
+    () => nftables && maps.deleteMasquerade(nftables, owner, isExpected),
     () => nftables && deleteReferenceRules(nftables, owner),
     () => iptables.deleteMasquerade(nftables, owner, addresses),
   );
@@ -80,24 +81,21 @@ export function gcMasquerade(scope: GcScope): void {
   );
 }
 
-/** CHECK: the addresses are masqueraded, by either backend. @throws CniError that names those that are not */
-export function checkMasquerade(
+/** CHECK: the addresses are masqueraded, by either backend. */
+export function* checkMasquerade(
   owner: Attachment,
   addresses: readonly Prefix[],
   options: MasqueradeOptions,
-): void {
+): Findings {
   using nftables = openNftablesIfAny();
   // On a node where the suites were swapped the reference's iptables rules do the work.
   const others = addresses.filter((address) => !iptables.hasMasquerade(nftables, owner, address));
   const missing = nftables ? maps.missingMasquerade(nftables, owner, others, options) : others;
   if (missing.length > 0) {
-    throw new CniError(
-      CODE.INTERNAL,
-      `Masquerading of ${missing.join(', ')} is missing or was changed`,
-    );
+    yield broken(`Masquerading of ${missing.join(', ')} is missing or was changed`);
   }
 }
 
-/** STATUS: the backend can be used. @throws CniError PLUGIN_NOT_AVAILABLE */
-export const masqueradeStatus = ({ backend }: MasqueradeOptions): void =>
-  requireBackend(backend, 'masquerade');
+/** STATUS: the backend can be used. */
+export const masqueradeStatus = ({ backend }: MasqueradeOptions): Findings =>
+  checkBackend(backend, 'masquerade');

@@ -1,12 +1,8 @@
-/** Bridges, their ports and VLANs (linux/if_bridge.h, linux/if_link.h). */
-import { type Mac, macToBytes } from '#lib/addr/mac.ts';
+/** Ports of bridges, and their VLANs (linux/if_bridge.h, linux/if_link.h). */
 import { attr, Attributes, viewOf } from './attribute.ts';
-import { addLink, encodeLink, IFF, IFLA, type Link, setBridgePort } from './link.ts';
+import { encodeLink, IFLA, type Link, setBridgePort } from './link.ts';
 import type { Netlink } from './netlink.ts';
 import { AF_BRIDGE, RTM } from './rtnl.ts';
-
-/** linux/if_link.h, data of kind "bridge" */
-const IFLA_BR_VLAN_FILTERING = 7;
 
 /** linux/if_link.h, data of a port */
 const IFLA_BRPORT = { STATE: 1, MODE: 4, ISOLATED: 33 } as const;
@@ -18,24 +14,6 @@ const IFLA_BRIDGE_VLAN_INFO = 2;
 const BRIDGE_FLAGS_MASTER = 1;
 const BRIDGE_VLAN_INFO = { PVID: 1 << 1, UNTAGGED: 1 << 2, RANGE_BEGIN: 1 << 3, RANGE_END: 1 << 4 };
 const RTEXT_FILTER_BRVLAN = 1 << 1;
-
-/** Makes a bridge, up. As `ip link add NAME address MAC up type bridge`. @throws NetlinkError, EEXIST */
-export function addBridge(
-  rtnl: Netlink,
-  options: { name: string; mac: Mac; mtuBytes: number | undefined; vlanFiltering: boolean },
-): void {
-  const { name, mac, mtuBytes, vlanFiltering } = options;
-  addLink(rtnl, {
-    name,
-    kind: 'bridge',
-    flags: IFF.UP,
-    attributes: [
-      attr.bytes(IFLA.ADDRESS, macToBytes(mac)),
-      ...(mtuBytes === undefined ? [] : [attr.u32(IFLA.MTU, mtuBytes)]),
-    ],
-    data: vlanFiltering ? [attr.u8(IFLA_BR_VLAN_FILTERING, 1)] : [],
-  });
-}
 
 /** What a bridge does with a port beyond forwarding. */
 export interface PortOptions {

@@ -1,8 +1,9 @@
-/** Network interfaces (linux/if_link.h): reading, changing and deleting them; kinds have files of their own. */
+/** Network interfaces (linux/if_link.h): reading, changing and deleting them. new-link.ts makes them. */
 import { type Mac, macFromBytes, macToBytes } from '#lib/addr/mac.ts';
+import type { Netns } from '#lib/sys/netns.ts';
 import { attr, type Attribute, Attributes, encodeAttributes, viewOf } from './attribute.ts';
 import { absentAsUndefined, type Netlink } from './netlink.ts';
-import { type Message, NLM_F } from './message.ts';
+import type { Message } from './message.ts';
 import { AF_BRIDGE, AF_UNSPEC, RTM } from './rtnl.ts';
 
 /** linux/if_link.h */
@@ -25,7 +26,7 @@ export const IFLA = {
 } as const;
 
 /** linux/if_link.h, within IFLA_LINKINFO */
-const IFLA_INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
+export const IFLA_INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
 
 /** linux/if.h */
 export const IFF = { UP: 0x1, PROMISC: 0x100, ALLMULTI: 0x200 } as const;
@@ -54,8 +55,8 @@ export interface Link {
   readonly kind: string | undefined;
   /** Index of the bridge or bond it is a port of. */
   readonly master: number | undefined;
-  /** For a veth the index of its other end, which may be in another namespace. */
-  readonly peer: number | undefined;
+  /** IFLA_LINK: index of the interface below, for a vlan or macvlan its parent, for a veth its other end; in whatever namespace that is. */
+  readonly lower: number | undefined;
   /** How many users want it promiscuous. */
   readonly promiscuity: number;
   /** The kind's own attributes. */
@@ -96,7 +97,7 @@ export function decodeLink({ body }: Message): Link {
     operState: OPER_STATES[attributes.u8(IFLA.OPERSTATE) ?? 0] ?? 'unknown',
     kind: info.text(IFLA_INFO.KIND),
     master: attributes.u32(IFLA.MASTER),
-    peer: attributes.u32(IFLA.LINK),
+    lower: attributes.u32(IFLA.LINK),
     promiscuity: attributes.u32(IFLA.PROMISCUITY) ?? 0,
     data: info.nested(IFLA_INFO.DATA),
     portData: info.nested(IFLA_INFO.SLAVE_DATA),
@@ -123,33 +124,6 @@ export function listLinks(rtnl: Netlink, master?: Link): Link[] {
   const request = { op: 'show links', type: RTM.GETLINK, body: encodeLink({}, filter) };
   const links = (absentAsUndefined(() => rtnl.dump(request)) ?? []).map(decodeLink);
   return master === undefined ? links : links.filter((link) => link.master === master.index);
-}
-
-/** Makes an interface. As `ip link add`. @throws NetlinkError, EEXIST if the name is taken */
-export function addLink(
-  rtnl: Netlink,
-  options: {
-    name: string;
-    kind: string;
-    flags?: number;
-    attributes: readonly Attribute[];
-    data: readonly Attribute[];
-  },
-): void {
-  const { name, kind, flags = 0, attributes, data } = options;
-  rtnl.request({
-    op: `add link ${name} type ${kind}`,
-    type: RTM.NEWLINK,
-    flags: NLM_F.CREATE | NLM_F.EXCL,
-    body: encodeLink({ flags, change: flags }, [
-      attr.text(IFLA.IFNAME, name),
-      ...attributes,
-      attr.nested(IFLA.LINKINFO, [
-        attr.bytes(IFLA_INFO.KIND, Buffer.from(kind)),
-        ...(data.length === 0 ? [] : [attr.nested(IFLA_INFO.DATA, data)]),
-      ]),
-    ]),
-  });
 }
 
 function changeLink(
@@ -213,6 +187,27 @@ export const setLinkAlias = (rtnl: Netlink, link: Link, alias: string): void =>
   changeLink(rtnl, link, {
     what: `alias "${alias}"`,
     attributes: [attr.text(IFLA.IFALIAS, alias)],
+  });
+
+/** Gives an interface another name; most kernels want it down. As `ip link set DEV name NAME`. @throws NetlinkError, EEXIST */
+export const renameLink = (rtnl: Netlink, link: Link, name: string): void =>
+  changeLink(rtnl, link, { what: `name ${name}`, attributes: [attr.text(IFLA.IFNAME, name)] });
+
+/**
+ * Moves an interface to another namespace, where it is down and may get another index. As `ip link set DEV netns NS`.
+ * @throws NetlinkError, EEXIST if its name is taken there
+ */
+export const moveLink = (rtnl: Netlink, link: Link, netns: Netns): void =>
+  changeLink(rtnl, link, {
+    what: `netns ${netns.path}`,
+    attributes: [attr.u32(IFLA.NET_NS_FD, netns.fd)],
+  });
+
+/** Makes an interface a port of a bridge or VRF, or with undefined of none. As `ip link set DEV master|nomaster`. @throws NetlinkError */
+export const setLinkMaster = (rtnl: Netlink, link: Link, master: Link | undefined): void =>
+  changeLink(rtnl, link, {
+    what: master === undefined ? 'nomaster' : `master ${master.name}`,
+    attributes: [attr.u32(IFLA.MASTER, master?.index ?? 0)],
   });
 
 /** Changes how a bridge treats a port (IFLA_PROTINFO). As `bridge link set`. @throws NetlinkError */

@@ -22,10 +22,6 @@ export function markLink(host: Netlink, link: Link, owner: Attachment): void {
   setLinkAlias(host, link, evidence === '' ? who : `${who}${SEPARATOR}${evidence}`);
 }
 
-/** Whether an interface is marked as a network's. */
-export const isOfNetwork = ({ alias = '' }: Link, network: string): boolean =>
-  isInNetwork(alias, network);
-
 /** Whether an interface is marked as an attachment's. */
 export const isMarkedFor = ({ alias }: Link, owner: Owner): boolean =>
   alias?.startsWith(commentPrefix(owner)) === true;
@@ -34,12 +30,14 @@ export const isMarkedFor = ({ alias }: Link, owner: Owner): boolean =>
 const evidenceIn = (alias: string): string =>
   alias.includes(SEPARATOR) ? alias.slice(alias.indexOf(SEPARATOR) + SEPARATOR.length) : '';
 
+/** The interfaces of a kind that are marked as a network's; other suites leave no mark. @throws NetlinkError */
+export const listMarkedLinks = (host: Netlink, kind: string, network: string): Link[] =>
+  listLinks(host).filter((link) => link.kind === kind && isInNetwork(link.alias ?? '', network));
+
 /** Deletes the interfaces of a kind that are marked as a network's and that a GC is to collect. @throws AggregateError */
 export function deleteStaleLinks(host: Netlink, kind: string, scope: GcScope): void {
   const isStale = staleness(scope, commentPrefix);
-  const own = listLinks(host).filter(
-    (link) => link.kind === kind && isOfNetwork(link, scope.network),
-  );
+  const own = listMarkedLinks(host, kind, scope.network);
   cleanUp(
     ...own.map(({ index, alias = '' }) => () => {
       if (isStale(prefixIn(alias), () => provesGone(evidenceIn(alias)))) deleteLink(host, index);

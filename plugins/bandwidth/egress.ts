@@ -2,22 +2,13 @@
  * Limiting what comes from a container: the kernel can't queue what an interface receives, so that it is sent out by an ifb
  * interface first, whose queue limits it.
  */
-import { type Mac, macFromBytes, macToBytes } from '#lib/addr/mac.ts';
+import { type Mac, macFromBytes } from '#lib/addr/mac.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp, CniError, CODE, step } from '#lib/cni/error.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
-import { attr } from '#lib/net/attribute.ts';
-import {
-  addLink,
-  deleteLink,
-  getLink,
-  IFF,
-  IFLA,
-  IFNAME_BYTES,
-  type Link,
-  listLinks,
-} from '#lib/net/link.ts';
+import { deleteLink, getLink, IFNAME_BYTES, type Link, listLinks } from '#lib/net/link.ts';
 import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
+import { addLink } from '#lib/net/new-link.ts';
 import {
   addIngressQdisc,
   addRedirect,
@@ -110,15 +101,12 @@ function addIfb(
   { mtuBytes }: Pick<Link, 'mtuBytes'>,
 ): Link {
   addLink(host, {
-    name,
     kind: 'ifb',
-    flags: IFF.UP,
-    attributes: [
-      attr.bytes(IFLA.ADDRESS, macToBytes(networkMac(network))),
-      attr.u32(IFLA.MTU, mtuBytes),
-      attr.u32(IFLA.TXQLEN, 0),
-    ],
-    data: [],
+    name,
+    mac: networkMac(network),
+    mtuBytes,
+    txQueueLength: 0,
+    isUp: true,
   });
   const link = getLink(host, name);
   if (link === undefined) throw new CniError(CODE.INTERNAL, `"${name}" is gone already`);

@@ -2,9 +2,11 @@
  *  conf/12-flannel-portmap-bandwidth.conflist. */
 import { openContainer } from '#lib/cni/attachment.ts';
 import { CniError, CODE, step } from '#lib/cni/error.ts';
-import { findHostVeth } from '#lib/cni/host-veth.ts';
+import { findHostVeth } from './host-end.ts';
+import { broken, type Findings } from '#lib/cni/finding.ts';
 import { definePlugin } from '#lib/cni/plugin.ts';
 import { requirePrevResult } from '#lib/cni/prev-result.ts';
+import { NoKeys } from '#lib/cni/schema.ts';
 import { isAtLeast, SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { getLink, isUp, type Link } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
@@ -17,18 +19,19 @@ import {
 } from '#lib/net/qdisc.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
 import { readTicksPerUs, sameBucket, tokenBucket } from './bucket.ts';
-import { BandwidthConfig, type Limit, limits } from './config.ts';
+import { BandwidthConfig, type Limit } from './config.ts';
 import { gcEgress, ifbName, limitEgress, unlimitEgress } from './egress.ts';
 
 export const bandwidth = definePlugin({
   name: 'bandwidth',
   versions: SPEC_VERSIONS.filter((version) => isAtLeast(version, '0.3.0')),
   config: BandwidthConfig,
+  teardown: NoKeys,
 
   add(call) {
     const { attachment, config } = call;
     const prevResult = requirePrevResult(call);
-    const { ingress, egress } = limits(config);
+    const { ingress, egress } = config;
     if (ingress === undefined && egress === undefined) return prevResult;
     using host = openRtnl();
     using netns = openContainer(attachment);
@@ -55,27 +58,18 @@ export const bandwidth = definePlugin({
     return { ...prevResult, interfaces: [...prevResult.interfaces, { name, mac }] };
   },
 
-  check(call) {
+  *check(call) {
     const { attachment, config } = call;
     const prevResult = requirePrevResult(call);
-    const { ingress, egress } = limits(config);
+    const { ingress, egress } = config;
     if (ingress === undefined && egress === undefined) return;
     using host = openRtnl();
     using netns = openContainer(attachment);
     using container = openRtnl(netns);
     const veth = findHostVeth(host, container, attachment.ifName, prevResult);
-    if (ingress !== undefined) checkBucket(host, veth, bucketFor(ingress));
+    if (ingress !== undefined) yield* checkBucket(host, veth, bucketFor(ingress));
     if (egress === undefined) return;
-    const ifb = getLink(host, ifbName(attachment));
-    if (ifb === undefined) throw broken(`Interface "${ifbName(attachment)}" is gone`);
-    if (!isUp(ifb))
-      throw broken(
-        `Interface "${ifb.name}" is down: nothing that "${veth.name}" receives gets through`,
-      );
-    checkBucket(host, ifb, bucketFor(egress));
-    if (!listFilters(host, veth).some(({ redirects }) => redirects.includes(ifb.index))) {
-      throw broken(`What comes in by "${veth.name}" is not redirected to "${ifb.name}"`);
-    }
+    yield* checkEgress(host, veth, ifbName(attachment), bucketFor(egress));
   },
 
   del({ attachment }) {
@@ -89,9 +83,8 @@ export const bandwidth = definePlugin({
     gcEgress(host, call);
   },
 
-  status() {
-    // Nothing can be asked beforehand: the kernel loads what it lacks.
-  },
+  // Nothing can be asked beforehand: the kernel loads what it lacks.
+  status: () => [],
 });
 
 /** A discipline that somebody chose for the interface stays. @throws CniError */
@@ -107,11 +100,29 @@ function refuseChosenQdisc(host: Netlink, veth: Link): void {
 
 const bucketFor = (limit: Limit): TokenBucket => tokenBucket(limit, readTicksPerUs());
 
+function* checkEgress(host: Netlink, veth: Link, name: string, wanted: TokenBucket): Findings {
+  const ifb = getLink(host, name);
+  if (ifb === undefined) {
+    yield broken(`Interface "${name}" is gone`);
+    return;
+  }
+  if (!isUp(ifb)) {
+    yield broken(`Interface "${name}" is down: nothing that "${veth.name}" receives gets through`);
+  }
+  yield* checkBucket(host, ifb, wanted);
+  if (!listFilters(host, veth).some(({ redirects }) => redirects.includes(ifb.index))) {
+    yield broken(`What comes in by "${veth.name}" is not redirected to "${name}"`);
+  }
+}
+
 /** The difference is named in the reference plugin's words. */
-function checkBucket(host: Netlink, link: Link, wanted: TokenBucket): void {
+function* checkBucket(host: Netlink, link: Link, wanted: TokenBucket): Findings {
   const present = getRootQdisc(host, link)?.bucket;
   const where = `of interface "${link.name}"`;
-  if (present === undefined) throw broken(`No token bucket limits the rate ${where}`);
+  if (present === undefined) {
+    yield broken(`No token bucket limits the rate ${where}`);
+    return;
+  }
   if (sameBucket(present, wanted)) return;
   const [what, is, should] =
     present.bytesPerSecond !== wanted.bytesPerSecond
@@ -119,7 +130,5 @@ function checkBucket(host: Netlink, link: Link, wanted: TokenBucket): void {
       : present.limitBytes !== wanted.limitBytes
         ? ['Limit', present.limitBytes, wanted.limitBytes]
         : ['Buffer', present.bufferTicks, wanted.bufferTicks];
-  throw broken(`${what} doesn't match ${where}: it is ${is}, not ${should}`);
+  yield broken(`${what} doesn't match ${where}: it is ${is}, not ${should}`);
 }
-
-const broken = (message: string): CniError => new CniError(CODE.INTERNAL, message);

@@ -2,7 +2,6 @@
 import type { Address } from '#lib/addr/address.ts';
 import { type Mac, macFromBytes } from '#lib/addr/mac.ts';
 import { CniError, CODE, step } from '#lib/cni/error.ts';
-import { addBridge } from '#lib/net/bridge.ts';
 import {
   deleteLink,
   getLink,
@@ -14,6 +13,7 @@ import {
   setLinkUp,
 } from '#lib/net/link.ts';
 import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
+import { addLink } from '#lib/net/new-link.ts';
 import { randomMac } from '#lib/net/veth.ts';
 import { trySysctl } from '#lib/sys/sysctl.ts';
 import { type BridgeConfig, usesVlans } from './config.ts';
@@ -37,19 +37,25 @@ export function ensureBridge(
   });
 }
 
-/** The bridge of this name. @throws CniError if there is none, or something else has the name */
-export function requireBridge(host: Netlink, name: string): Link {
+/** A bridge, or why there is none. */
+type FoundBridge =
+  | { readonly bridge: Link }
+  | { readonly reason: string; readonly details: string };
+
+/** The bridge of this name, or why there is none. @throws NetlinkError */
+export function findBridge(host: Netlink, name: string): FoundBridge {
   const link = getLink(host, name);
-  if (link === undefined) throw new CniError(CODE.INTERNAL, `bridge "${name}" not found`);
-  if (link.kind !== 'bridge') {
-    const kind = link.kind === undefined ? 'a device' : `of kind "${link.kind}"`;
-    throw new CniError(
-      CODE.INTERNAL,
-      `"${name}" already exists but is not a bridge`,
-      `it is ${kind}`,
-    );
-  }
-  return link;
+  if (link === undefined) return { reason: `bridge "${name}" not found`, details: '' };
+  if (link.kind === 'bridge') return { bridge: link };
+  const kind = link.kind === undefined ? 'a device' : `of kind "${link.kind}"`;
+  const reason = `"${name}" already exists but is not a bridge`;
+  return { reason, details: `it is ${kind}: name another "bridge", or delete it` };
+}
+
+function requireBridge(host: Netlink, name: string): Link {
+  const found = findBridge(host, name);
+  if ('bridge' in found) return found.bridge;
+  throw new CniError(CODE.INTERNAL, found.reason, found.details);
 }
 
 function createBridge(
@@ -63,7 +69,14 @@ function createBridge(
   // Before: the kernel may do it and its answer be lost.
   undo.defer(() => isOurs && deleteUnusedBridge(host, name));
   try {
-    addBridge(host, { name, mac: bridgeMac(gateway), mtuBytes, vlanFiltering: usesVlans(config) });
+    addLink(host, {
+      kind: 'bridge',
+      name,
+      mac: bridgeMac(gateway),
+      mtuBytes,
+      isUp: true,
+      vlanFiltering: usesVlans(config),
+    });
   } catch (error) {
     if (!isNetlinkError(error, 'EEXIST')) throw error;
     // Another ADD was quicker: fine.

@@ -5,9 +5,25 @@ import { Prefix } from '#lib/addr/prefix.ts';
 import { macArgument } from '#lib/cni/args.ts';
 import { validateIfName } from '#lib/cni/environment.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
-import { interfaceKeys, interfaceOptions } from '#lib/cni/interface-keys.ts';
-import { addressIfAny, flag, macIfAny, object, optional, prefix, textAs } from '#lib/cni/schema.ts';
+import {
+  interfaceKeys,
+  interfaceOptions,
+  teardownKeys,
+  teardownOptions,
+} from '#lib/cni/interface-keys.ts';
+import {
+  addressIfAny,
+  flag,
+  macIfAny,
+  object,
+  optional,
+  prefix,
+  textAs,
+  tolerant,
+} from '#lib/cni/schema.ts';
 import type { Environment } from '#lib/sys/process.ts';
+
+const DEFAULT_BRIDGE = 'cni0';
 
 /** 0 and 4095 are reserved by 802.1Q. */
 const VLAN_MAX = 4094;
@@ -45,7 +61,7 @@ const VlanTrunk = object(() => ({
 const Keys = object(() => ({
   ...interfaceKeys(),
   /** Name of the bridge; it is made if there is none. */
-  bridge: optional(linkName, 'cni0'),
+  bridge: optional(linkName, DEFAULT_BRIDGE),
   /** Give the bridge the gateway's addresses and let the host forward. */
   isGateway: flag,
   /** Make the bridge the container's default route too; implies isGateway. */
@@ -112,6 +128,29 @@ export const BridgeConfig = z.pipe(
   }),
 );
 export type BridgeConfig = z.infer<typeof BridgeConfig>;
+
+/** What DEL and GC read: beside what all such plugins do, what tells the interface by which the host knows the containers. */
+export const BridgeTeardown = z.pipe(
+  object(() => ({
+    ...teardownKeys(),
+    bridge: tolerant(linkName, DEFAULT_BRIDGE),
+    vlan: tolerant(vlanKey('vlan', 0), 0),
+    isGateway: tolerant(flag, false),
+    isDefaultGateway: tolerant(flag, false),
+    macspoofchk: tolerant(flag, false),
+  })),
+  z.transform((keys) => ({
+    ...teardownOptions(keys),
+    bridge: keys.bridge,
+    vlan: keys.vlan,
+    isGateway: keys.isGateway || keys.isDefaultGateway,
+    macSpoofCheck: keys.macspoofchk,
+  })),
+);
+type BridgeTeardown = z.infer<typeof BridgeTeardown>;
+
+/** What tells which interface has the gateway's addresses. */
+export type GatewayKeys = Pick<BridgeTeardown, 'bridge' | 'vlan' | 'isGateway'>;
 
 function trunkIds(
   { id, minID, maxID }: z.infer<typeof VlanTrunk>,

@@ -3,14 +3,15 @@ import { Prefix } from '#lib/addr/prefix.ts';
 import { CniError, CODE, prefixed, step } from '#lib/cni/error.ts';
 import { validateIfName } from '#lib/cni/environment.ts';
 import type { Result, ResultIp, ResultRoute } from '#lib/cni/result.ts';
-import { enableForwarding } from '#lib/ipam/forwarding.ts';
+import { enableForwarding } from '#lib/container-link/forwarding.ts';
 import { addAddress, deleteAddress, listAddresses } from '#lib/net/address.ts';
 import { addPortVlans, deletePortVlans, listPortVlans } from '#lib/net/bridge.ts';
 import { deleteLink, getLink, type Link, listLinks, setLinkMac, setLinkUp } from '#lib/net/link.ts';
 import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
-import { addVeth, randomMac, randomVethName } from '#lib/net/veth.ts';
+import { addLink } from '#lib/net/new-link.ts';
+import { randomMac, randomVethName } from '#lib/net/veth.ts';
 import { log } from '#lib/sys/process.ts';
-import type { BridgeConfig } from './config.ts';
+import type { BridgeConfig, GatewayKeys } from './config.ts';
 
 /** Index of the container's interface in the result: after the bridge and the port. */
 const CONTAINER_INTERFACE = 2;
@@ -55,7 +56,7 @@ function defaultRoutes(ips: readonly ResultIp[], routes: readonly ResultRoute[])
 }
 
 /** The name of the interface that the host reaches the containers by. */
-export const gatewayLinkName = ({ bridge, vlan, isGateway }: BridgeConfig): string =>
+export const gatewayLinkName = ({ bridge, vlan, isGateway }: GatewayKeys): string =>
   vlan === 0 || !isGateway ? bridge : `${bridge}.${vlan}`;
 
 /**
@@ -84,17 +85,20 @@ function createVlanGateway(
   { name, vlan }: { name: string; vlan: number },
   undo: DisposableStack,
 ): Link {
-  const near = { name: randomVethName(), mac: randomMac(), master: bridge };
+  const near = randomVethName();
   // Before: the kernel may do it and its answer be lost.
-  undo.defer(() => deleteLink(host, near.name));
+  undo.defer(() => deleteLink(host, near));
   try {
-    addVeth(host, near, { name, mac: randomMac() }, bridge.mtuBytes);
+    const { mtuBytes } = bridge;
+    const peer = { name, mac: randomMac(), mtuBytes };
+    const end = { name: near, mac: randomMac(), mtuBytes, isUp: true, master: bridge };
+    addLink(host, { kind: 'veth', ...end, peer });
   } catch (error) {
     const existing = isNetlinkError(error, 'EEXIST') ? getLink(host, name) : undefined;
     if (existing !== undefined) return existing;
     throw error;
   }
-  const port = getLink(host, near.name);
+  const port = getLink(host, near);
   const gateway = getLink(host, name);
   if (port === undefined || gateway === undefined)
     throw new CniError(CODE.INTERNAL, `"${name}" vanished`);

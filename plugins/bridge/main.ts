@@ -7,12 +7,16 @@ import { preferDns } from '#lib/cni/config.ts';
 import { cleanUp } from '#lib/cni/error.ts';
 import { definePlugin } from '#lib/cni/plugin.ts';
 import { requireShape } from '#lib/cni/result.ts';
-import { requireBackend } from '#lib/cni/status.ts';
+import { checkBackend } from '#lib/cni/status.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
-import { announceAddresses, configureInterface, type Container } from '#lib/ipam/apply.ts';
-import { deleteStrayVeth, describeLink, refuseExisting } from '#lib/ipam/container-veth.ts';
+import {
+  announceAddresses,
+  configureInterface,
+  type Container,
+} from '#lib/container-link/configure.ts';
+import { deleteStrayVeth, describeLink, refuseExisting } from '#lib/container-link/veth-pair.ts';
 import { ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus } from '#lib/ipam/ipam.ts';
-import { knownAddresses } from '#lib/ipam/known-addresses.ts';
+import { knownAddresses } from '#lib/container-link/known-addresses.ts';
 import {
   gcMasquerade,
   masquerade,
@@ -23,10 +27,11 @@ import { deleteLink, getLink, type Link, setLinkUp } from '#lib/net/link.ts';
 import { deleteNeighbour, replaceNeighbour } from '#lib/net/neighbour.ts';
 import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
+import { VETH } from '#lib/net/veth.ts';
 import { deleteStaleLinks } from '#lib/ownership/link-mark.ts';
 import { ensureBridge } from './bridge-link.ts';
 import { checkAttachment } from './check.ts';
-import { BridgeConfig, requestedMac } from './config.ts';
+import { BridgeConfig, BridgeTeardown, type GatewayKeys, requestedMac } from './config.ts';
 import { ensureGatewayLink, ensureGateways, gatewayLinkName, planGateways } from './gateway.ts';
 import { awaitForwarding, connectPort } from './port.ts';
 import { checkConnectivity } from './connectivity.ts';
@@ -36,6 +41,7 @@ export const bridge = definePlugin({
   name: 'bridge',
   versions: SPEC_VERSIONS,
   config: BridgeConfig,
+  teardown: BridgeTeardown,
 
   add(call) {
     const { attachment, config } = call;
@@ -83,9 +89,9 @@ export const bridge = definePlugin({
     };
   },
 
-  check(call) {
-    ipamCheck(call);
-    checkAttachment(call);
+  *check(call) {
+    yield* ipamCheck(call);
+    yield* checkAttachment(call);
   },
 
   del(call) {
@@ -95,8 +101,9 @@ export const bridge = definePlugin({
     using rtnl = netns && openRtnl(netns);
     using host = openRtnl();
     const addresses = knownAddresses(call, rtnl);
+    const { isMasqueraded: isExpected } = config;
     cleanUp(
-      () => unmasquerade({ owner: attachment, addresses, options: config.masquerade }, closing),
+      () => unmasquerade({ owner: attachment, addresses, isExpected }, closing),
       () => config.macSpoofCheck && deleteSpoofCheck(attachment),
       // Before, so that a DEL that dies here is completed by the next: only the interface tells the addresses.
       () => forget(host, config, addresses ?? []),
@@ -115,17 +122,17 @@ export const bridge = definePlugin({
     cleanUp(
       () => gcMasquerade(call),
       () => gcSpoofChecks(call),
-      () => deleteStaleLinks(host, 'veth', call),
+      () => deleteStaleLinks(host, VETH, call),
       () => ipamGc(call),
     );
   },
 
-  status(call) {
+  *status(call) {
     const { config } = call;
-    ipamStatus(call);
-    if (config.masquerade !== undefined) masqueradeStatus(config.masquerade);
-    if (config.macSpoofCheck) requireBackend('nftables', 'check hardware addresses');
-    checkConnectivity(call);
+    yield* ipamStatus(call);
+    if (config.masquerade !== undefined) yield* masqueradeStatus(config.masquerade);
+    if (config.macSpoofCheck) yield* checkBackend('nftables', 'check hardware addresses');
+    yield* checkConnectivity(call);
   },
 });
 
@@ -152,7 +159,7 @@ function tryReplaceNeighbour(host: Netlink, gateway: Link, address: Address, mac
   }
 }
 
-function forget(host: Netlink, config: BridgeConfig, addresses: readonly Prefix[]): void {
+function forget(host: Netlink, config: GatewayKeys, addresses: readonly Prefix[]): void {
   const gateway = getLink(host, gatewayLinkName(config));
   if (gateway === undefined) return;
   for (const { address } of addresses) deleteNeighbour(host, gateway, address);

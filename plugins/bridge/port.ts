@@ -5,7 +5,7 @@ import {
   type ContainerEnd,
   markHostEnd,
   type VethPair,
-} from '#lib/ipam/container-veth.ts';
+} from '#lib/container-link/veth-pair.ts';
 import {
   addPortVlans,
   deletePortVlans,

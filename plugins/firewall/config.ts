@@ -1,7 +1,6 @@
 /** The keys that firewall reads, and what it keeps of an attachment from ADD to DEL. */
 import * as z from 'zod/mini';
-import type { Call } from '#lib/cni/plugin.ts';
-import { object, optional, parseWith, prefix, textAs, textIfAny } from '#lib/cni/schema.ts';
+import { object, optional, prefix, textAs, textIfAny, tolerant } from '#lib/cni/schema.ts';
 
 /** What lets the pods' traffic through. */
 export type Backend = 'iptables' | 'firewalld';
@@ -39,22 +38,16 @@ const zoneName = textAs((text) => {
   throw new Error(`"${text}" is no zone's name`);
 });
 
+const DEFAULT_DATA_DIR = '/run/cni/firewall';
+
 const folder = textAs((text) => {
-  const path = text || '/run/cni/firewall';
+  const path = text || DEFAULT_DATA_DIR;
   if (path.startsWith('/')) return path;
   throw new Error(`must be an absolute path, not "${text}"`);
 });
 
-const place = {
-  /** The folder of the files that remember what each pod has. */
-  dataDir: optional(folder, '/run/cni/firewall'),
-};
-
-/** What DEL and GC need, and no more: a pod whose ADD was refused for a faulty key must be deleted all the same. */
-export const FirewallPlace = object(() => place);
-export type FirewallPlace = z.infer<typeof FirewallPlace>;
-
-const FirewallConfig = object(() => ({
+/** The keys of firewall. */
+export const FirewallConfig = object(() => ({
   /** "iptables" or "firewalld"; default: firewalld if it runs, else iptables. */
   backend: z.optional(backend),
   /** iptables: the chain for the administrator's own rules, which come before those of the pods. */
@@ -63,17 +56,22 @@ const FirewallConfig = object(() => ({
   firewalldZone: optional(zoneName, 'trusted'),
   /** Who may reach a pod: "open" (all), "same-bridge" (not the pods of other such bridges), "isolated" (nor other pods of its own). */
   ingressPolicy: z.optional(ingressPolicy),
-  ...place,
+  /** The folder of the files that remember what each pod has. */
+  dataDir: optional(folder, DEFAULT_DATA_DIR),
 }));
-/** The keys of firewall. */
 export type FirewallConfig = z.infer<typeof FirewallConfig>;
 
-/** The configuration of a call. @throws CniError INVALID_CONFIG */
-export const firewallConfig = ({
-  json,
-  network,
-}: Pick<Call<unknown>, 'json' | 'network'>): FirewallConfig =>
-  parseWith(FirewallConfig, json, `network config "${network}"`);
+const Place = object(() => ({ dataDir: tolerant(folder, DEFAULT_DATA_DIR) }));
+
+/** What DEL and GC read: where the files are, and all keys if they can be read: with a faulty one no ADD succeeded. */
+export const FirewallTeardown = z.pipe(
+  z.unknown(),
+  z.transform((json) => ({
+    dataDir: z.parse(Place, json).dataDir,
+    keys: z.safeParse(FirewallConfig, json).data,
+  })),
+);
+export type FirewallTeardown = z.infer<typeof FirewallTeardown>;
 
 /** What an attachment has, as its file tells: our own, in our own words. */
 export const Holding = z.object({

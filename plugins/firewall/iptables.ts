@@ -1,7 +1,8 @@
 /** The rules in the kernel: one iptables-save and one iptables-restore a family, of the families that a pod has alone. */
 import type { Family } from '#lib/addr/address.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
-import { cleanUp, CniError, CODE } from '#lib/cni/error.ts';
+import { cleanUp } from '#lib/cni/error.ts';
+import { broken, type Findings } from '#lib/cni/finding.ts';
 import { openNftablesIfAny } from '#lib/netfilter/backend.ts';
 import { hasChain, readTable, updateTable } from '#lib/netfilter/iptables.ts';
 import type { FirewallConfig, Holding } from './config.ts';
@@ -100,8 +101,8 @@ function hasRules(family: Family): boolean {
 const change = (family: Family, linesFor: (table: Table) => string[]): void =>
   updateTable(family, 'filter', linesFor);
 
-/** CHECK: all rules of an attachment are there. @throws CniError that names those which are not */
-export function checkRules(config: FirewallConfig, holding: Holding): void {
+/** CHECK: all rules of an attachment are there. */
+export function* checkRules(config: FirewallConfig, holding: Holding): Findings {
   if (!needsIptables(holding)) return;
   for (const family of FAMILIES) {
     const pods = ofFamily(holding.addresses, family);
@@ -115,8 +116,7 @@ export function checkRules(config: FirewallConfig, holding: Holding): void {
     ];
     const [first] = missing;
     if (first === undefined) continue;
-    throw new CniError(
-      CODE.INTERNAL,
+    yield broken(
       `expected rule [${first}] not found`,
       `missing in table filter of IPv${family}: ${missing.join('; ')}`,
     );

@@ -3,6 +3,7 @@ import { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp, CniError, CODE } from '#lib/cni/error.ts';
 import { lastingEvidenceOf } from '#lib/ownership/evidence.ts';
+import { broken, type Finding, type Findings, unavailable } from '#lib/cni/finding.ts';
 import { type AttachmentCall, definePlugin } from '#lib/cni/plugin.ts';
 import { requirePrevResult } from '#lib/cni/prev-result.ts';
 import type { Result } from '#lib/cni/result.ts';
@@ -10,13 +11,7 @@ import { isAtLeast, SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { hasIptables } from '#lib/netfilter/iptables.ts';
 import { log } from '#lib/sys/process.ts';
 import { readSysctl } from '#lib/sys/sysctl.ts';
-import {
-  type Backend,
-  type FirewallConfig,
-  firewallConfig,
-  FirewallPlace,
-  type Holding,
-} from './config.ts';
+import { type Backend, FirewallConfig, FirewallTeardown, type Holding } from './config.ts';
 import * as firewalld from './firewalld.ts';
 import { admit, checkRules, dismiss } from './iptables.ts';
 import type { Isolation } from './isolation.ts';
@@ -37,11 +32,11 @@ const BRIDGE_NAME = /^[^\s"'\\/!-][^\s"'\\/]{0,14}(?<!\+)$/;
 export const firewall = definePlugin({
   name: 'firewall',
   versions: SPEC_VERSIONS.filter((version) => isAtLeast(version, '0.4.0')),
-  config: FirewallPlace,
+  config: FirewallConfig,
+  teardown: FirewallTeardown,
 
   add(call) {
-    const { attachment } = call;
-    const config = firewallConfig(call);
+    const { attachment, config } = call;
     const prevResult = requirePrevResult(call, NO_PREV_RESULT);
     const { dataDir } = config;
     const wanted = holdingOf(config, attachment, prevResult, chooseBackend(config));
@@ -58,14 +53,13 @@ export const firewall = definePlugin({
     return prevResult;
   },
 
-  check(call) {
-    const { attachment } = call;
-    const config = firewallConfig(call);
+  *check(call) {
+    const { attachment, config } = call;
     const prevResult = requirePrevResult(call, NO_PREV_RESULT);
     const backend = loadHolding(config.dataDir, attachment)?.backend ?? chooseBackend(config);
     const wanted = holdingOf(config, attachment, prevResult, backend);
-    if (backend === 'firewalld') checkSources(wanted);
-    checkRules(config, wanted);
+    if (backend === 'firewalld') yield* checkSources(wanted);
+    yield* checkRules(config, wanted);
   },
 
   del(call) {
@@ -88,17 +82,15 @@ export const firewall = definePlugin({
     );
   },
 
-  status(call) {
-    const { backend, ingressPolicy } = firewallConfig(call);
+  *status({ config: { backend, ingressPolicy } }) {
     const runs = backend !== 'iptables' && firewalld.seesFirewalld();
-    if (backend === 'firewalld' && !runs) throw unavailable('firewalld does not run');
+    if (backend === 'firewalld' && !runs) yield closed('firewalld does not run');
     const needsIptables = !runs || ingressPolicy !== undefined;
-    if (needsIptables && !hasIptables()) throw unavailable('this host has no iptables');
+    if (needsIptables && !hasIptables()) yield closed('this host has no iptables');
   },
 });
 
-const unavailable = (why: string): CniError =>
-  new CniError(CODE.PLUGIN_NOT_AVAILABLE, `Cannot open the firewall for pods: ${why}`);
+const closed = (why: string): Finding => unavailable(`Cannot open the firewall for pods: ${why}`);
 
 /** The backend that the network asks for, else firewalld where it runs. @throws CniError if the one asked for does not run */
 function chooseBackend({ backend }: FirewallConfig): Backend {
@@ -155,9 +147,11 @@ function isolationOf({ ingressPolicy }: FirewallConfig, prevResult: Result): Iso
 }
 
 /** What the reference plugin may have made for the attachment, in either backend, as far as prevResult tells. */
-function toldHoldings(call: AttachmentCall<FirewallPlace>): Holding[] {
-  const { attachment, prevResult } = call;
-  const config = readableConfig(call);
+function toldHoldings({
+  attachment,
+  prevResult,
+  config: { keys: config },
+}: AttachmentCall<FirewallTeardown>): Holding[] {
   if (prevResult === undefined || config === undefined) return [];
   const { ingressPolicy } = config;
   const [first] = prevResult.interfaces;
@@ -171,18 +165,11 @@ function toldHoldings(call: AttachmentCall<FirewallPlace>): Holding[] {
   return firewalld.seesFirewalld() ? [told, { ...told, backend: 'firewalld' }] : [told];
 }
 
-/** With a faulty key there was no ADD that succeeded. */
-function readableConfig(call: AttachmentCall<FirewallPlace>): FirewallConfig | undefined {
-  try {
-    return firewallConfig(call);
-  } catch (error) {
-    if (error instanceof CniError) return undefined;
-    throw error;
-  }
-}
-
 /** Ends what attachments have; their files go when everything else is gone. */
-function release({ dataDir }: FirewallPlace, leaving: readonly Holding[]): void {
+function release(
+  { dataDir }: Pick<FirewallTeardown, 'dataDir'>,
+  leaving: readonly Holding[],
+): void {
   if (leaving.length === 0) return;
   removeSources(dataDir, leaving);
   dismiss(dataDir, leaving);
@@ -202,11 +189,10 @@ function removeSources(dataDir: string, leaving: readonly Holding[]): void {
   }
 }
 
-function checkSources({ zone, addresses }: Holding): void {
+function* checkSources({ zone, addresses }: Holding): Findings {
   const missing = firewalld.missingSources(zone, addresses);
   if (missing.length === 0) return;
-  throw new CniError(
-    CODE.INTERNAL,
+  yield broken(
     `${missing.join(', ')} is no source of firewalld's zone "${zone}"`,
     'firewalld forgets pods when it is reloaded or started anew',
   );

@@ -2,7 +2,7 @@
 import * as z from 'zod/mini';
 import { isIfName } from '#lib/cni/environment.ts';
 import { RouteConfig } from '#lib/cni/result.ts';
-import { object, optional } from '#lib/cni/schema.ts';
+import { object, optional, tolerant } from '#lib/cni/schema.ts';
 
 const Json = z.record(z.string(), z.unknown());
 
@@ -12,35 +12,45 @@ export const DEFAULT_DELEGATE = 'bridge';
 /** The bridge of the delegate bridge, likewise. */
 const DEFAULT_BRIDGE = 'cni0';
 
+const DEFAULT_SUBNET_FILE = '/run/flannel/subnet.env';
+const DEFAULT_DATA_DIR = '/var/lib/cni/flannel';
+
+const Delegate = Json.check(
+  z.refine(({ type }) => type === undefined || typeof type === 'string', {
+    error: "'delegate' dictionary, if present, must have (string) 'type' field",
+  }),
+  z.refine((delegate) => !('name' in delegate), {
+    error: "'delegate' dictionary must not have 'name' field, it'll be set by flannel",
+  }),
+  z.refine((delegate) => !('ipam' in delegate), {
+    error: "'delegate' dictionary must not have 'ipam' field, it'll be set by flannel",
+  }),
+);
+
+const Ipam = object(() => ({ routes: optional(z.array(RouteConfig), []) }));
+
 export const FlannelConfig = object(() => ({
   /** The file that flanneld writes. */
-  subnetFile: optional(z.string(), '/run/flannel/subnet.env'),
+  subnetFile: optional(z.string(), DEFAULT_SUBNET_FILE),
   /** Folder of the delegates' configurations, kept from ADD to DEL. */
-  dataDir: optional(z.string(), '/var/lib/cni/flannel'),
+  dataDir: optional(z.string(), DEFAULT_DATA_DIR),
   /** Base of the delegate's configuration; flannel adds name, ipam and defaults. */
-  delegate: optional(
-    Json.check(
-      z.refine(({ type }) => type === undefined || typeof type === 'string', {
-        error: "'delegate' dictionary, if present, must have (string) 'type' field",
-      }),
-      z.refine((delegate) => !('name' in delegate), {
-        error: "'delegate' dictionary must not have 'name' field, it'll be set by flannel",
-      }),
-      z.refine((delegate) => !('ipam' in delegate), {
-        error: "'delegate' dictionary must not have 'ipam' field, it'll be set by flannel",
-      }),
-    ),
-    {},
-  ),
+  delegate: optional(Delegate, {}),
   /** Base of the delegate's `ipam`; flannel sets its ranges and adds routes. */
-  ipam: optional(
-    object(() => ({ routes: optional(z.array(RouteConfig), []) })),
-    { routes: [] },
-  ),
+  ipam: optional(Ipam, { routes: [] }),
   /** Handed to the delegate as it is. */
   runtimeConfig: z.optional(Json),
 }));
 export type FlannelConfig = z.infer<typeof FlannelConfig>;
+
+/** What DEL and GC read: all of it, since what ADD saved may be lost. */
+export const FlannelTeardown = object(() => ({
+  subnetFile: tolerant(z.string(), DEFAULT_SUBNET_FILE),
+  dataDir: tolerant(z.string(), DEFAULT_DATA_DIR),
+  delegate: tolerant(Delegate, {}),
+  ipam: tolerant(Ipam, { routes: [] }),
+  runtimeConfig: tolerant(z.optional(Json), undefined),
+}));
 
 /** The delegate's type. */
 export const delegateType = ({ delegate }: FlannelConfig): string =>

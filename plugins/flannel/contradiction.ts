@@ -9,7 +9,7 @@ import { getLink, type Link, listLinks } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
 import { delegateBridge, type FlannelConfig } from './config.ts';
-import type { SubnetEnv } from './subnet-env.ts';
+import type { SubnetEnv } from '#lib/flannel/subnet-env.ts';
 
 /** flanneld's devices for IPv6 (backends vxlan and wireguard); those for IPv4 are found by their addresses' labels. */
 const IPV6_DEVICES = ['flannel-v6.1', 'flannel-wg-v6', 'flannel-wg'];

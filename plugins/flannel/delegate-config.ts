@@ -5,7 +5,7 @@ import type { Call } from '#lib/cni/plugin.ts';
 import { encodeRoute } from '#lib/cni/result.ts';
 import { isRecord } from '#lib/cni/schema.ts';
 import { DEFAULT_DELEGATE, delegateType, type FlannelConfig } from './config.ts';
-import type { SubnetEnv } from './subnet-env.ts';
+import type { SubnetEnv } from '#lib/flannel/subnet-env.ts';
 
 /** A JSON object. */
 export type Json = Readonly<Record<string, unknown>>;

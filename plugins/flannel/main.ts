@@ -1,10 +1,12 @@
 /** flannel: turns the subnet.env of the node's flannel daemon into a configuration for a delegate, by default bridge.
  *  CNI SPEC §4 (delegation); example: conf/10-flannel.conflist. */
-import { cleanUp, CniError, CODE, toCniError } from '#lib/cni/error.ts';
+import { cleanUp, CniError, toCniError } from '#lib/cni/error.ts';
+import { attempt, broken, type Findings, unavailable } from '#lib/cni/finding.ts';
 import { delegateAdd, delegateCommand, PluginNotFound, requirePlugin } from '#lib/cni/delegate.ts';
+import type { SubnetEnv } from '#lib/flannel/subnet-env.ts';
 import { type AttachmentCall, type Call, definePlugin } from '#lib/cni/plugin.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
-import { delegateType, FlannelConfig } from './config.ts';
+import { delegateType, FlannelConfig, FlannelTeardown } from './config.ts';
 import { checkGateway } from './connectivity.ts';
 import { refuseContradiction } from './contradiction.ts';
 import {
@@ -15,7 +17,7 @@ import {
   withRuntimeKeys,
 } from './delegate-config.ts';
 import { deleteConfig, gcConfigs, loadConfig, saveConfig } from './saved-config.ts';
-import { awaitSubnetEnv, loadSubnetEnv, loadSubnetEnvIfAny } from './subnet-env.ts';
+import { awaitSubnetEnv, loadSubnetEnv, loadSubnetEnvIfAny } from './subnet-file.ts';
 
 type FlannelCall = AttachmentCall<FlannelConfig>;
 
@@ -23,6 +25,7 @@ export const flannel = definePlugin({
   name: 'flannel',
   versions: SPEC_VERSIONS,
   config: FlannelConfig,
+  teardown: FlannelTeardown,
 
   add(call) {
     const { config, attachment } = call;
@@ -37,16 +40,15 @@ export const flannel = definePlugin({
     return result;
   },
 
-  check(call) {
-    const saved = loadConfig(call.config.dataDir, call.attachment);
+  *check(call) {
+    const { dataDir } = call.config;
+    const saved = loadConfig(dataDir, call.attachment);
     if (saved === undefined) {
-      const where = `in "${call.config.dataDir}"`;
-      throw new CniError(
-        CODE.INTERNAL,
-        `No saved delegate config of container "${call.attachment.containerID}" ${where}`,
-      );
+      const { containerID } = call.attachment;
+      yield broken(`No saved delegate config of container "${containerID}" in "${dataDir}"`);
+      return;
     }
-    run(call, saved, 'CHECK');
+    yield* attempt(() => run(call, saved, 'CHECK'));
   },
 
   del(call) {
@@ -66,17 +68,18 @@ export const flannel = definePlugin({
     );
   },
 
-  status(call) {
+  *status(call) {
     const { config } = call;
-    const env = unavailable(() => {
-      const loaded = loadSubnetEnv(config.subnetFile);
-      refuseContradiction(config, loaded);
-      requirePlugin(call, delegateType(config));
-      return loaded;
-    });
+    const env = loadOrFault(config.subnetFile);
+    if (env instanceof CniError) {
+      yield unavailable(env.message, env.details);
+      return;
+    }
+    yield* unavailably(() => refuseContradiction(config, env));
+    yield* unavailably(() => requirePlugin(call, delegateType(config)));
     const delegate = delegateConfig(call, env);
-    run(call, delegate, 'STATUS');
-    checkGateway(config, delegate, env);
+    yield* attempt(() => run(call, delegate, 'STATUS'));
+    yield* checkGateway(config, delegate, env);
   },
 });
 
@@ -103,12 +106,15 @@ function deleteWithoutSaved(call: FlannelCall): void {
   }
 }
 
-/** STATUS has a code for: ADD would fail now. */
-function unavailable<T>(body: () => T): T {
+function loadOrFault(subnetFile: string): SubnetEnv | CniError {
   try {
-    return body();
+    return loadSubnetEnv(subnetFile);
   } catch (error) {
-    const { message, details } = toCniError(error);
-    throw new CniError(CODE.PLUGIN_NOT_AVAILABLE, message, details, { cause: error });
+    return toCniError(error);
   }
+}
+
+/** STATUS has a code of its own for what lets an ADD fail. */
+function* unavailably(check: () => void): Findings {
+  for (const { message, advice } of attempt(check)) yield unavailable(message, advice);
 }

@@ -2,6 +2,7 @@
 import type { Address } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import { CniError, CODE, prefixed } from '#lib/cni/error.ts';
+import { type Findings, unavailable } from '#lib/cni/finding.ts';
 import type { ResultIp } from '#lib/cni/result.ts';
 import type { AllocationRange, RangeSet } from './range-set.ts';
 import type { Evidence } from './evidence.ts';
@@ -152,26 +153,26 @@ const heldOf = (reserved: readonly Address[], set: RangeSet): Address[] =>
   });
 
 function exhausted(store: Store, set: RangeSet): never {
-  throw fullSet(store, set, CODE.INTERNAL);
+  throw new CniError(CODE.INTERNAL, ...fullSet(store, set));
 }
 
-function fullSet(store: Store, set: RangeSet, code: number): CniError {
+/** Why a set has no address: a sentence, and what to do. */
+function fullSet(store: Store, set: RangeSet): [message: string, advice: string] {
   const held = heldOf(store.reserved(), set);
   const standings = held.map((address) => store.standingOf(address));
   const count = (...kinds: Standing[]) => standings.filter((kind) => kinds.includes(kind)).length;
-  return new CniError(
-    code,
+  return [
     `no IP addresses available in range set: ${set}`,
     `held: ${held.length}, of these ${count('live')} by live containers, ${count('dead', 'torn')} by dead ones, ` +
       `${count('unknown')} by containers of which nothing is known. Each file in "${store.folder}" names its container: ` +
       `delete those that the runtime does not know, or give the network a larger range`,
-  );
+  ];
 }
 
-/** STATUS: an ADD would find an address of the set, if need be one of a dead container. @throws CniError PLUGIN_NOT_AVAILABLE */
-export function requireFree(store: Store, set: RangeSet): void {
+/** STATUS: an ADD would find an address of the set, if need be one of a dead container. */
+export function* checkFree(store: Store, set: RangeSet): Findings {
   const held = heldOf(store.reserved(), set);
   if (BigInt(held.length) < set.capacity) return;
   const canBeHad = (address: Address) => ['dead', 'torn'].includes(store.standingOf(address));
-  if (!held.some(canBeHad)) throw fullSet(store, set, CODE.PLUGIN_NOT_AVAILABLE);
+  if (!held.some(canBeHad)) yield unavailable(...fullSet(store, set));
 }

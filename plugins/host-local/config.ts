@@ -14,6 +14,7 @@ import {
   textAs,
   textIfAny,
   textOrEmpty,
+  tolerant,
 } from '#lib/cni/schema.ts';
 import type { SpecVersion } from '#lib/cni/version.ts';
 import type { Environment } from '#lib/sys/process.ts';
@@ -82,8 +83,14 @@ export type HostLocalConfig = z.infer<typeof HostLocalConfig>;
 /** Where reservations are kept if the configuration does not say. */
 const DEFAULT_DATA_DIR = '/var/lib/cni/networks';
 
+/** What DEL and GC read. */
+export const HostLocalTeardown = object(() => ({
+  ipam: tolerant(z.optional(object(() => ({ dataDir: textOrEmpty }))), undefined),
+}));
+export type HostLocalTeardown = z.infer<typeof HostLocalTeardown>;
+
 /** The folder of the reservations of all networks. */
-export const dataDir = ({ ipam }: HostLocalConfig): string => ipam?.dataDir || DEFAULT_DATA_DIR;
+export const dataDir = ({ ipam }: HostLocalTeardown): string => ipam?.dataDir || DEFAULT_DATA_DIR;
 
 /**
  * The range sets in the order that numbers them: capability ipRanges, the old keys directly in `ipam`, `ranges`.

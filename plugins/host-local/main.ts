@@ -1,12 +1,18 @@
 /** host-local: gives out addresses of ranges, kept in files on this node. CNI SPEC §4 (IPAM); example: conf/20-bridge.conflist. */
-import { CniError, CODE } from '#lib/cni/error.ts';
 import { NO_DNS } from '#lib/cni/config.ts';
+import { broken } from '#lib/cni/finding.ts';
 import { type Call, definePlugin } from '#lib/cni/plugin.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { staleness } from '#lib/ownership/staleness.ts';
 import { readText } from '#lib/sys/file.ts';
-import { allocate, requireFree } from './allocator.ts';
-import { dataDir, HostLocalConfig, rangeSets, requestedAddresses } from './config.ts';
+import { allocate, checkFree } from './allocator.ts';
+import {
+  dataDir,
+  HostLocalConfig,
+  HostLocalTeardown,
+  rangeSets,
+  requestedAddresses,
+} from './config.ts';
 import { gatherEvidence } from './evidence.ts';
 import { encodeHolder } from './reservation.ts';
 import { parseResolvConf } from './resolv-conf.ts';
@@ -17,6 +23,7 @@ export const hostLocal = definePlugin({
   name: 'host-local',
   versions: SPEC_VERSIONS,
   config: HostLocalConfig,
+  teardown: HostLocalTeardown,
 
   add({ config, cniVersion, network, attachment, env, isDelegate }) {
     const sets = rangeSets(config, cniVersion);
@@ -31,16 +38,14 @@ export const hostLocal = definePlugin({
     return { interfaces: [], ips, routes, dns };
   },
 
-  check(call) {
+  *check(call) {
+    requireSound(call);
     using store = open(call);
     const { containerID } = call.attachment;
     const held = store?.addressesOf(call.attachment) ?? [];
     const heldByContainer = store?.addressesOf({ containerID, ifName: '' }) ?? [];
     if (held.length + heldByContainer.length === 0) {
-      throw new CniError(
-        CODE.INTERNAL,
-        `host-local: Failed to find address added by container ${containerID}`,
-      );
+      yield broken(`host-local: Failed to find address added by container ${containerID}`);
     }
   },
 
@@ -58,15 +63,18 @@ export const hostLocal = definePlugin({
     );
   },
 
-  status(call) {
+  *status(call) {
     const sets = rangeSets(call.config, call.cniVersion);
     using store = open(call);
-    for (const set of sets) if (store !== undefined) requireFree(store, set);
+    for (const set of sets) if (store !== undefined) yield* checkFree(store, set);
   },
 });
 
-/** The network's reservations, if there ever were any; the configuration must be sound all the same. */
-function open({ config, cniVersion, network }: Call<HostLocalConfig>): Store | undefined {
+/** Refuses a configuration by which no ADD would succeed. @throws CniError INVALID_CONFIG */
+function requireSound({ config, cniVersion }: Call<HostLocalConfig>): void {
   rangeSets(config, cniVersion);
-  return Store.openIfAny(dataDir(config), network);
 }
+
+/** The network's reservations, if there ever were any. */
+const open = ({ config, network }: Call<HostLocalTeardown>): Store | undefined =>
+  Store.openIfAny(dataDir(config), network);

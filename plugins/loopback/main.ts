@@ -4,14 +4,15 @@ import { Prefix } from '#lib/addr/prefix.ts';
 import { openContainer, openContainerIfAny } from '#lib/cni/attachment.ts';
 import { NO_DNS } from '#lib/cni/config.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
+import { broken } from '#lib/cni/finding.ts';
 import { definePlugin } from '#lib/cni/plugin.ts';
 import type { Result } from '#lib/cni/result.ts';
+import { NoKeys } from '#lib/cni/schema.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { listAddresses, missingAddresses } from '#lib/net/address.ts';
 import { getLink, isUp, type Link, setLinkDown, setLinkUp } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
-import { LoopbackConfig } from './config.ts';
 
 /** The kernel puts it into every namespace. */
 const NAME = 'lo';
@@ -22,7 +23,8 @@ const LOOPBACK = [Prefix.parse('127.0.0.0/8'), Prefix.host(Address.of(6, 1n))];
 export const loopback = definePlugin({
   name: 'loopback',
   versions: SPEC_VERSIONS,
-  config: LoopbackConfig,
+  config: NoKeys,
+  teardown: NoKeys,
 
   add({ attachment, prevResult }) {
     using netns = openContainer(attachment);
@@ -39,13 +41,15 @@ export const loopback = definePlugin({
     return result;
   },
 
-  check({ attachment, prevResult }) {
+  *check({ attachment, prevResult }) {
     using netns = openContainer(attachment);
     using rtnl = openRtnl(netns);
     const link = requireLoopback(rtnl);
-    if (!isUp(link)) throw broken('loopback interface is down');
-    const [missing] = missingAddresses(rtnl, link, prevResult ? loopbackAddresses(prevResult) : []);
-    if (missing !== undefined) throw broken(`Failed to find "${missing}" on interface "${NAME}"`);
+    if (!isUp(link)) yield broken('loopback interface is down');
+    const addresses = prevResult === undefined ? [] : loopbackAddresses(prevResult);
+    for (const missing of missingAddresses(rtnl, link, addresses)) {
+      yield broken(`Failed to find "${missing}" on interface "${NAME}"`);
+    }
   },
 
   del({ attachment }) {
@@ -57,12 +61,12 @@ export const loopback = definePlugin({
 
   // There is no state but the interface's, which goes with its namespace.
   gc() {},
-  status() {},
+  status: () => [],
 });
 
 function requireLoopback(rtnl: Netlink): Link {
   const link = getLink(rtnl, NAME);
-  if (link === undefined) throw broken(`Interface "${NAME}" not found`);
+  if (link === undefined) throw refuse(`Interface "${NAME}" not found`);
   return link;
 }
 
@@ -70,7 +74,7 @@ function requireLoopback(rtnl: Netlink): Link {
 function refuseForeign(addresses: readonly Prefix[]): void {
   const foreign = addresses.find(({ address }) => !LOOPBACK.some((own) => own.contains(address)));
   if (foreign !== undefined) {
-    throw broken(`loopback interface found with non-loopback address "${foreign.address}"`);
+    throw refuse(`loopback interface found with non-loopback address "${foreign.address}"`);
   }
 }
 
@@ -91,4 +95,4 @@ const loopbackAddresses = ({ interfaces, ips }: Result): Prefix[] =>
     return owner?.name === NAME && owner.sandbox ? [address] : [];
   });
 
-const broken = (message: string): CniError => new CniError(CODE.INTERNAL, message);
+const refuse = (message: string): CniError => new CniError(CODE.INTERNAL, message);

@@ -4,10 +4,13 @@
  */
 import type { Nftables } from '#lib/net/nftables.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
+import { type Findings, unavailable } from '#lib/cni/finding.ts';
 import { ChildError, runChild } from '#lib/sys/process.ts';
 import { type Policy, TABLES } from './tables.ts';
 
 const CHILD_LIMIT_MS = 30_000;
+
+const ADVICE = 'conditions of the nftables backend need the nft program: is it installed?';
 
 /** Fills the chain that asks for a policy's conditions, if nobody has. @throws CniError with what nft said */
 export function addConditions(
@@ -30,18 +33,13 @@ export function addConditions(
   );
 }
 
-/** STATUS: the program that makes conditions is there. @throws CniError PLUGIN_NOT_AVAILABLE */
-export function requireNft(): void {
+/** STATUS: the program that makes conditions is there. */
+export function* checkNft(): Findings {
   try {
     runChild('nft', ['--version'], { timeoutMs: CHILD_LIMIT_MS });
   } catch (error) {
     if (!(error instanceof ChildError)) throw error;
-    throw new CniError(
-      CODE.PLUGIN_NOT_AVAILABLE,
-      `Cannot map ports under conditions: ${error.message}`,
-      'conditions of the nftables backend need the nft program: is it installed?',
-      { cause: error },
-    );
+    yield unavailable(`Cannot map ports under conditions: ${error.message}`, ADVICE);
   }
 }
 
@@ -54,7 +52,6 @@ function run(script: string) {
   } catch (error) {
     if (!(error instanceof ChildError)) throw error;
     const code = error.code === 'timeout' ? CODE.TRY_AGAIN_LATER : CODE.IO_FAILURE;
-    const details = 'conditions of the nftables backend need the nft program: is it installed?';
-    throw new CniError(code, error.message, details, { cause: error });
+    throw new CniError(code, error.message, ADVICE, { cause: error });
   }
 }

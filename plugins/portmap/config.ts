@@ -6,12 +6,10 @@ import {
   integer,
   object,
   optional,
-  parseWith,
   textAs,
   textIfAny,
   textList,
 } from '#lib/cni/schema.ts';
-import type { Call } from '#lib/cni/plugin.ts';
 import type { Backend } from '#lib/netfilter/backend.ts';
 
 /** The bit of the packet mark that the reference plugin takes. */
@@ -73,14 +71,15 @@ const Keys = object(() => ({
 }));
 type Keys = z.infer<typeof Keys>;
 
-/**
- * Taken as it comes: DEL and GC read none of it, and must not fail for what they do not read. A pod whose ADD was refused for a
- * faulty key could not be deleted either. ADD, CHECK and STATUS read it with portmapConfig.
- */
-export const UnreadConfig = z.unknown();
+/** What DEL and GC read. */
+export const PortmapTeardown = object(() => ({
+  /** Whether the runtime asks for anything, well or badly: an earlier DEL may have left something then. */
+  runtimeConfig: z.optional(z.unknown()),
+}));
+export type PortmapTeardown = z.infer<typeof PortmapTeardown>;
 
 /** The keys of portmap, checked against each other. */
-const PortmapConfig = z.pipe(
+export const PortmapConfig = z.pipe(
   Keys,
   z.transform((keys, { issues }) => {
     const refuse = (message: string) => issues.push({ code: 'custom', message, input: keys });
@@ -134,7 +133,3 @@ function backendOf(keys: Keys, refuse: (message: string) => void): Backend | und
   }
   return backend;
 }
-
-/** The configuration of a call. @throws CniError INVALID_CONFIG */
-export const portmapConfig = ({ json, network }: Pick<Call<unknown>, 'json' | 'network'>) =>
-  parseWith(PortmapConfig, json, `network config "${network}"`);

@@ -1,11 +1,12 @@
 /** portmap: lets ports of the host lead to ports of a container. Chained. CNI SPEC §2; example: conf/11-flannel-portmap.conflist. */
 import type { Address } from '#lib/addr/address.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
-import { cleanUp, CniError, CODE, step } from '#lib/cni/error.ts';
+import { cleanUp, step } from '#lib/cni/error.ts';
+import { broken } from '#lib/cni/finding.ts';
 import { type AttachmentCall, definePlugin } from '#lib/cni/plugin.ts';
 import { ownAddresses, requirePrevResult } from '#lib/cni/prev-result.ts';
 import type { Result } from '#lib/cni/result.ts';
-import { requireBackend } from '#lib/cni/status.ts';
+import { checkBackend } from '#lib/cni/status.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { getLink } from '#lib/net/link.ts';
 import { findPath } from '#lib/net/route.ts';
@@ -14,31 +15,31 @@ import { openRtnl } from '#lib/net/rtnl.ts';
 import { chooseBackend, openNftablesIfAny, requireNftables } from '#lib/netfilter/backend.ts';
 import { log } from '#lib/sys/process.ts';
 import { trySysctl } from '#lib/sys/sysctl.ts';
-import { requireNft } from './conditions.ts';
-import { type PortmapConfig, portmapConfig, UnreadConfig } from './config.ts';
+import { checkNft } from './conditions.ts';
+import { PortmapConfig, PortmapTeardown } from './config.ts';
 import { forgetFlowsTo, forgetFormerFlows } from './flows.ts';
 import { describeHostPort, type Forward, forwards } from './forward.ts';
 import * as iptables from './iptables.ts';
 import * as maps from './nftables.ts';
 import { deleteReferenceRules } from './reference.ts';
 
-type PortmapCall = AttachmentCall<unknown>;
+type TeardownCall = AttachmentCall<PortmapTeardown>;
 
 export const portmap = definePlugin({
   name: 'portmap',
   versions: SPEC_VERSIONS,
-  config: UnreadConfig,
+  config: PortmapConfig,
+  teardown: PortmapTeardown,
 
   add(call) {
-    const { attachment } = call;
-    const config = portmapConfig(call);
+    const { attachment, config } = call;
     const prevResult = requirePrevResult(call);
     const wanted = forwards(config.portMappings, prevResult, attachment);
     using nftables = openNftablesIfAny();
     releaseReused(nftables, attachment, prevResult);
     if (wanted.length === 0) return prevResult;
     using undo = new DisposableStack();
-    undo.defer(() => unmap(call));
+    undo.defer(() => unmap({ ...call, config: { runtimeConfig: {} } }));
     step('failed to set up port mappings', () => map(nftables, attachment, wanted, config));
     if (config.masquerade.snat) openLocalhost(wanted);
     forgetFormerFlows(wanted);
@@ -46,9 +47,8 @@ export const portmap = definePlugin({
     return prevResult;
   },
 
-  check(call) {
-    const { attachment } = call;
-    const config = portmapConfig(call);
+  *check(call) {
+    const { attachment, config } = call;
     const prevResult = requirePrevResult(call);
     const wanted = forwards(config.portMappings, prevResult, attachment);
     using nftables = openNftablesIfAny();
@@ -58,7 +58,7 @@ export const portmap = definePlugin({
     const missing = iptables.missingMappings(nftables, attachment, others);
     if (missing.length > 0) {
       const ports = missing.map(describeHostPort).join(', ');
-      throw new CniError(CODE.INTERNAL, `Mapping of host port ${ports} is missing or was changed`);
+      yield broken(`Mapping of host port ${ports} is missing or was changed`);
     }
   },
 
@@ -74,10 +74,11 @@ export const portmap = definePlugin({
     );
   },
 
-  status(call) {
-    const { backend, conditions } = portmapConfig(call);
-    requireBackend(backend, 'map ports');
-    if (backend === 'nftables' && conditions[4].length + conditions[6].length > 0) requireNft();
+  *status({ config: { backend, conditions } }) {
+    yield* checkBackend(backend, 'map ports');
+    if (backend === 'nftables' && conditions[4].length + conditions[6].length > 0) {
+      yield* checkNft();
+    }
   },
 });
 
@@ -108,14 +109,14 @@ function releaseReused(
 }
 
 /** Ends the mappings of an attachment, whichever backend of ours or of the reference plugin made them. */
-function unmap(call: PortmapCall): void {
-  const { attachment } = call;
+function unmap(call: TeardownCall): void {
+  const { attachment, config } = call;
+  const areExpected = config.runtimeConfig !== undefined;
   const told = knownPods(call);
   using nftables = openNftablesIfAny();
   const pods: Address[] = [];
   cleanUp(
-    () =>
-      nftables && pods.push(...maps.deleteMappings(nftables, attachment, asksForMappings(call))),
+    () => nftables && pods.push(...maps.deleteMappings(nftables, attachment, areExpected)),
     () => {
       if (iptables.deleteMappings(nftables, attachment)) pods.push(...told);
     },
@@ -127,10 +128,7 @@ function unmap(call: PortmapCall): void {
   );
 }
 
-/** Whether the runtime asks for mappings, well or badly. */
-const asksForMappings = ({ json }: PortmapCall): boolean => json['runtimeConfig'] !== undefined;
-
-const knownPods = ({ prevResult, attachment }: PortmapCall): Address[] =>
+const knownPods = ({ prevResult, attachment }: TeardownCall): Address[] =>
   prevResult === undefined
     ? []
     : ownAddresses(prevResult, attachment).map(({ address }) => address.address);

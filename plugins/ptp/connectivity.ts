@@ -1,37 +1,43 @@
-/** STATUS: whether the pods that run are connected. The first thing that cuts one off is named. */
+/** STATUS: whether the pods that run are connected. */
+import { type Findings, limited } from '#lib/cni/finding.ts';
 import type { Call } from '#lib/cni/plugin.ts';
-import { requireForwarding } from '#lib/ipam/forwarding.ts';
-import { describeEnds, limited, listPodEnds, stillThere } from '#lib/ipam/pod-ends.ts';
+import { checkForwarding } from '#lib/container-link/forwarding.ts';
+import { describeEnds, stillThere } from '#lib/container-link/pod-ends.ts';
 import { listAddresses } from '#lib/net/address.ts';
-import { isUp } from '#lib/net/link.ts';
+import { isUp, type Link } from '#lib/net/link.ts';
+import type { Netlink } from '#lib/net/netlink.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
+import { VETH } from '#lib/net/veth.ts';
+import { listMarkedLinks } from '#lib/ownership/link-mark.ts';
 import type { PtpConfig } from './config.ts';
 
-/** @throws CniError LIMITED_CONNECTIVITY */
-export function checkConnectivity({ network }: Call<PtpConfig>): void {
+/** What keeps pods that run from being reached. */
+export function* checkConnectivity({ network }: Call<PtpConfig>): Findings {
   using host = openRtnl();
-  const ends = listPodEnds(host, network);
-  const refuse = (suspects: typeof ends, what: string) => {
-    const lacking = stillThere(host, suspects);
-    if (lacking.length === 0) return;
-    throw limited(
-      `Pods of network "${network}" are cut off: ${describeEnds(lacking)} ${what}`,
-      "it is the host's end of the pod's interface. Delete the pods, whose names the interfaces' aliases tell (ip link show), and look for what changed it",
-    );
-  };
-  refuse(
-    ends.filter((end) => !isUp(end)),
-    'is down',
-  );
+  const ends = listMarkedLinks(host, VETH, network);
+  const down = ends.filter((end) => !isUp(end));
+  yield* cutOff(host, network, down, 'is down');
   const families = new Map(
     ends.map((end) => {
       const global = listAddresses(host, end).filter(({ isGlobal }) => isGlobal);
       return [end, global.map(({ prefix }) => prefix.family)];
     }),
   );
-  refuse(
-    ends.filter((end) => families.get(end)?.length === 0),
-    "does not have the gateway's address",
+  const bare = ends.filter((end) => families.get(end)?.length === 0);
+  yield* cutOff(host, network, bare, "does not have the gateway's address");
+  yield* checkForwarding([...families.values()].flat());
+}
+
+function* cutOff(
+  host: Netlink,
+  network: string,
+  suspects: readonly Link[],
+  what: string,
+): Findings {
+  const ends = stillThere(host, suspects);
+  if (ends.length === 0) return;
+  yield limited(
+    `Pods of network "${network}" are cut off: ${describeEnds(ends)} ${what}`,
+    "it is the host's end of the pod's interface. Delete the pods, whose names the interfaces' aliases tell (ip link show), and look for what changed it",
   );
-  requireForwarding([...families.values()].flat());
 }

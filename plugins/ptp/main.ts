@@ -2,6 +2,7 @@
 import { openContainer, openContainerIfAny } from '#lib/cni/attachment.ts';
 import { preferDns } from '#lib/cni/config.ts';
 import { cleanUp, CniError, CODE } from '#lib/cni/error.ts';
+import { attempt } from '#lib/cni/finding.ts';
 import { definePlugin } from '#lib/cni/plugin.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
 import {
@@ -10,10 +11,10 @@ import {
   describeLink,
   markHostEnd,
   refuseExisting,
-} from '#lib/ipam/container-veth.ts';
-import { enableForwarding } from '#lib/ipam/forwarding.ts';
+} from '#lib/container-link/veth-pair.ts';
+import { enableForwarding } from '#lib/container-link/forwarding.ts';
 import { ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus } from '#lib/ipam/ipam.ts';
-import { knownAddresses } from '#lib/ipam/known-addresses.ts';
+import { knownAddresses } from '#lib/container-link/known-addresses.ts';
 import {
   gcMasquerade,
   masquerade,
@@ -22,9 +23,10 @@ import {
 } from '#lib/masquerade/masquerade.ts';
 import { deleteLink } from '#lib/net/link.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
+import { VETH } from '#lib/net/veth.ts';
 import { deleteStaleLinks } from '#lib/ownership/link-mark.ts';
 import { checkAttachment } from './check.ts';
-import { PtpConfig } from './config.ts';
+import { PtpConfig, PtpTeardown } from './config.ts';
 import { checkConnectivity } from './connectivity.ts';
 import { awaitOperation, configureContainer, configureHostEnd, requireGateways } from './wire.ts';
 
@@ -35,6 +37,7 @@ export const ptp = definePlugin({
   name: 'ptp',
   versions: SPEC_VERSIONS,
   config: PtpConfig,
+  teardown: PtpTeardown,
 
   add(call) {
     const { attachment, config } = call;
@@ -71,9 +74,9 @@ export const ptp = definePlugin({
     };
   },
 
-  check(call) {
-    ipamCheck(call);
-    checkAttachment(call);
+  *check(call) {
+    yield* ipamCheck(call);
+    yield* checkAttachment(call);
   },
 
   del(call) {
@@ -83,8 +86,9 @@ export const ptp = definePlugin({
     using rtnl = netns && openRtnl(netns);
     using host = openRtnl();
     const addresses = knownAddresses(call, rtnl);
+    const { isMasqueraded: isExpected } = config;
     cleanUp(
-      () => unmasquerade({ owner: attachment, addresses, options: config.masquerade }, closing),
+      () => unmasquerade({ owner: attachment, addresses, isExpected }, closing),
       // The host's end goes with it, and what the host knew of the container with that.
       () =>
         (rtnl !== undefined && deleteLink(rtnl, attachment.ifName)) ||
@@ -98,16 +102,17 @@ export const ptp = definePlugin({
     using host = openRtnl();
     cleanUp(
       () => gcMasquerade(call),
-      () => deleteStaleLinks(host, 'veth', call),
+      () => deleteStaleLinks(host, VETH, call),
       () => ipamGc(call),
     );
   },
 
-  status(call) {
-    requireIpam(call.config);
-    ipamStatus(call);
-    if (call.config.masquerade !== undefined) masqueradeStatus(call.config.masquerade);
-    checkConnectivity(call);
+  *status(call) {
+    const { masquerade: options } = call.config;
+    yield* attempt(() => requireIpam(call.config));
+    yield* ipamStatus(call);
+    if (options !== undefined) yield* masqueradeStatus(options);
+    yield* checkConnectivity(call);
   },
 });
 

@@ -11,7 +11,7 @@ import {
   addRoutes,
   configureAddresses,
   type Container,
-} from '#lib/ipam/apply.ts';
+} from '#lib/container-link/configure.ts';
 import { addAddress } from '#lib/net/address.ts';
 import { getLink, type Link } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';

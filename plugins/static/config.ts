@@ -7,15 +7,9 @@ import { Dns, NO_DNS } from '#lib/cni/config.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import type { Call } from '#lib/cni/plugin.ts';
 import { refuseManyOfFamily, type Result, type ResultIp, RouteConfig } from '#lib/cni/result.ts';
-import { addressIfAny, object, optional, parseWith, textAs } from '#lib/cni/schema.ts';
+import { addressIfAny, object, optional, textAs } from '#lib/cni/schema.ts';
 import { shorten } from '#lib/cni/shorten.ts';
 import type { Environment } from '#lib/sys/process.ts';
-
-/**
- * Taken as it comes: DEL and GC have nothing to do, and what they do not read must not make them fail. A pod whose ADD was refused for a
- * bad address could not be deleted either. ADD, CHECK and STATUS read it with staticAnswer.
- */
-export const UnreadConfig = z.unknown();
 
 const cidr = (sentence: string) =>
   textAs((text) => {
@@ -35,7 +29,8 @@ function parseIfAny<T>(parse: () => T): T | undefined {
 
 const ips = optional(z.array(cidr("an entry in the 'ips' field is NOT in CIDR notation")), []);
 
-const StaticConfig = object(() => ({
+/** The configuration of static, within that of the plugin that calls it. */
+export const StaticConfig = object(() => ({
   /** What static is configured by. */
   ipam: z.optional(
     object(() => ({
@@ -66,16 +61,14 @@ const StaticConfig = object(() => ({
     })),
   ),
 }));
-type StaticConfig = z.infer<typeof StaticConfig>;
+export type StaticConfig = z.infer<typeof StaticConfig>;
 
 /** What ADD answers. @throws CniError INVALID_CONFIG, INVALID_ENVIRONMENT */
 export function staticAnswer({
-  json,
-  network,
+  config,
   env,
   cniVersion,
-}: Pick<Call<unknown>, 'json' | 'network' | 'env' | 'cniVersion'>): Result {
-  const config = parseWith(StaticConfig, json, `network config "${network}"`);
+}: Pick<Call<StaticConfig>, 'config' | 'env' | 'cniVersion'>): Result {
   const { ipam } = config;
   if (ipam === undefined) {
     throw new CniError(CODE.INVALID_CONFIG, "IPAM config missing 'ipam' key");

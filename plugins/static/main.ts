@@ -1,28 +1,30 @@
 /** static: answers with the addresses that its configuration or its caller names. CNI SPEC §4 (IPAM); example: conf/40-static-ptp.conflist. */
-import { CniError, CODE } from '#lib/cni/error.ts';
+import { attempt, broken } from '#lib/cni/finding.ts';
 import { definePlugin } from '#lib/cni/plugin.ts';
 import { requirePrevResult } from '#lib/cni/prev-result.ts';
+import { NoKeys } from '#lib/cni/schema.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
-import { staticAnswer, UnreadConfig } from './config.ts';
+import { staticAnswer, StaticConfig } from './config.ts';
 
 export const staticIpam = definePlugin({
   name: 'static',
   versions: SPEC_VERSIONS,
-  config: UnreadConfig,
+  config: StaticConfig,
+  teardown: NoKeys,
 
-  add(call) {
-    return staticAnswer(call);
-  },
+  add: staticAnswer,
 
-  check(call) {
+  *check(call) {
     const { ips } = staticAnswer(call);
     const given = requirePrevResult(call, 'Required prevResult missing').ips;
-    const { ifName } = call.attachment;
+    const where = `on interface ${call.attachment.ifName}`;
     for (const { address, gateway } of ips) {
       const found = given.filter((ip) => ip.address.equals(address));
-      if (found.length === 0) throw broken(`Failed to find addr ${address}`, ifName);
       const isRight = gateway === undefined || found.some((ip) => ip.gateway?.equals(gateway));
-      if (!isRight) throw broken(`Failed to match addr ${address} via ${gateway}`, ifName);
+      if (found.length === 0) yield broken(`static: Failed to find addr ${address} ${where}`);
+      else if (!isRight) {
+        yield broken(`static: Failed to match addr ${address} via ${gateway} ${where}`);
+      }
     }
   },
 
@@ -30,10 +32,5 @@ export const staticIpam = definePlugin({
   del() {},
   gc() {},
 
-  status(call) {
-    staticAnswer(call);
-  },
+  status: (call) => attempt(() => void staticAnswer(call)),
 });
-
-const broken = (what: string, ifName: string): CniError =>
-  new CniError(CODE.INTERNAL, `static: ${what} on interface ${ifName}`);

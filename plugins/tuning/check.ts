@@ -1,12 +1,11 @@
-/** CHECK: parameters and attributes have the values that were asked for. The first difference is named. */
+/** CHECK: parameters and attributes have the values that were asked for. */
 import { openContainer } from '#lib/cni/attachment.ts';
-import { CniError, CODE } from '#lib/cni/error.ts';
+import { broken, type Finding, type Findings } from '#lib/cni/finding.ts';
 import type { AttachmentCall } from '#lib/cni/plugin.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
-import type { Netns } from '#lib/sys/netns.ts';
 import { settings, type TuningConfig } from './config.ts';
 import { attributesOf, differing, type LinkAttributes, requireLink } from './link-attributes.ts';
-import { differentSysctls, shownValue, type Sysctl } from './sysctl.ts';
+import { differentSysctls, shownValue } from './sysctl.ts';
 
 /** How the reference plugin calls them. */
 const WORDS: Readonly<Record<keyof LinkAttributes, string>> = {
@@ -17,31 +16,23 @@ const WORDS: Readonly<Record<keyof LinkAttributes, string>> = {
   txQLen: 'transmit queue length',
 };
 
-/** @throws CniError that names the first difference */
-export function checkSettings(call: AttachmentCall<TuningConfig>): void {
+/** What has not the value that was asked for. @throws CniError without the container's namespace or interface */
+export function* checkSettings(call: AttachmentCall<TuningConfig>): Findings {
   const { sysctls, wanted } = settings(call);
   using netns = openContainer(call.attachment);
-  checkSysctls(netns, sysctls);
+  for (const { key, name, value, current } of differentSysctls(netns, sysctls)) {
+    const shown = current === undefined ? undefined : shownValue(name, current);
+    yield different(`value of ${key}`, shownValue(name, value), shown);
+  }
   if (differing(wanted, {}).length === 0) return;
   using rtnl = openRtnl(netns);
   const current = attributesOf(requireLink(rtnl, call.attachment));
-  const [first] = differing(wanted, current);
-  if (first === undefined) return;
-  throw broken(`${WORDS[first]} of ${call.attachment.ifName}`, wanted[first], current[first]);
-}
-
-function checkSysctls(netns: Netns, sysctls: readonly Sysctl[]): void {
-  const [first] = differentSysctls(netns, sysctls);
-  if (first === undefined) return;
-  const { key, name, value, current } = first;
-  const shown = current === undefined ? undefined : shownValue(name, current);
-  throw broken(`value of ${key}`, shownValue(name, value), shown);
+  for (const name of differing(wanted, current)) {
+    yield different(`${WORDS[name]} of ${call.attachment.ifName}`, wanted[name], current[name]);
+  }
 }
 
 type Value = string | number | boolean | undefined;
 
-const broken = (what: string, wanted: Value, current: Value = 'none'): CniError =>
-  new CniError(
-    CODE.INTERNAL,
-    `Tuning configured ${what} is ${wanted}, current value is ${current}`,
-  );
+const different = (what: string, wanted: Value, current: Value = 'none'): Finding =>
+  broken(`Tuning configured ${what} is ${wanted}, current value is ${current}`);

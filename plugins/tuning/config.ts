@@ -4,7 +4,7 @@ import { macArgument } from '#lib/cni/args.ts';
 import { duplicateKeys } from '#lib/cni/duplicate-keys.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import type { AttachmentCall } from '#lib/cni/plugin.ts';
-import { integer, macIfAny, object, parseWith, textIfAny, textOrEmpty } from '#lib/cni/schema.ts';
+import { integer, macIfAny, object, textIfAny, textOrEmpty, tolerant } from '#lib/cni/schema.ts';
 import type { LinkAttributes } from './link-attributes.ts';
 import { type Sysctl, sysctlName } from './sysctl.ts';
 
@@ -12,15 +12,12 @@ const DEFAULT_DATA_DIR = '/run/cni/tuning';
 
 const INT32_MAX = 0x7fff_ffff;
 
-/** What DEL and GC need, and no more: they must not be held up by a faulty value. */
-export const TuningConfig = object(() => ({
-  /** Folder of the backups; default /run/cni/tuning. */
-  dataDir: textOrEmpty,
-}));
-export type TuningConfig = z.infer<typeof TuningConfig>;
+/** What DEL and GC read. */
+export const TuningTeardown = object(() => ({ dataDir: tolerant(textOrEmpty, '') }));
 
 /** The folder of the backups. */
-export const dataDir = (config: TuningConfig): string => config.dataDir || DEFAULT_DATA_DIR;
+export const backupFolder = ({ dataDir }: { readonly dataDir: string }): string =>
+  dataDir || DEFAULT_DATA_DIR;
 
 /** Keys of the configuration that args.cni may have too. */
 const tunables = {
@@ -38,11 +35,15 @@ const tunables = {
   txQLen: z.optional(integer(0, INT32_MAX)),
 };
 
-const Keys = object(() => ({
+export const TuningConfig = object(() => ({
   ...tunables,
+  /** Folder of the backups; default /run/cni/tuning. */
+  dataDir: textOrEmpty,
   runtimeConfig: z.optional(object(() => ({ /** Capability mac. */ mac: macIfAny }))),
   args: z.optional(object(() => ({ cni: z.optional(object(() => tunables)) }))),
 }));
+
+export type TuningConfig = z.infer<typeof TuningConfig>;
 
 /** A backup: the values that an interface had, under the names of their keys, and whose it is. */
 export const BackupFile = object(() => ({
@@ -63,13 +64,11 @@ export interface Settings {
 
 /** What is asked for: by args.cni, else the runtime's capability, else CNI_ARGS, else the configuration. @throws CniError */
 export function settings({
-  json,
+  config: keys,
   input,
-  network,
   env,
   attachment,
 }: AttachmentCall<TuningConfig>): Settings {
-  const keys = parseWith(Keys, json, `network config "${network}"`);
   refuseDuplicates(input);
   const overrides = keys.args?.cni ?? {};
   const argument = macArgument(env);

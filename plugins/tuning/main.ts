@@ -1,6 +1,7 @@
 /** tuning: sets kernel parameters and attributes of a container's interface. Chained. CNI SPEC §2; example: conf/60-tuned.conflist. */
 import { openContainer } from '#lib/cni/attachment.ts';
-import { CniError, CODE, toCniError } from '#lib/cni/error.ts';
+import { toCniError } from '#lib/cni/error.ts';
+import { unavailable } from '#lib/cni/finding.ts';
 import { type AttachmentCall, definePlugin } from '#lib/cni/plugin.ts';
 import { requirePrevResult } from '#lib/cni/prev-result.ts';
 import type { Result } from '#lib/cni/result.ts';
@@ -10,7 +11,7 @@ import type { Netns } from '#lib/sys/netns.ts';
 import { readAllowList, requireAllowed } from './allow-list.ts';
 import { gcBackups, saveBackup } from './backup.ts';
 import { checkSettings } from './check.ts';
-import { dataDir, settings, TuningConfig } from './config.ts';
+import { backupFolder, settings, TuningConfig, TuningTeardown } from './config.ts';
 import { differing, type LinkAttributes, requireLink, setAttributes } from './link-attributes.ts';
 import { restoreFromBackup } from './restore.ts';
 import { setSysctls } from './sysctl.ts';
@@ -23,6 +24,7 @@ export const tuning = definePlugin({
   name: 'tuning',
   versions: SPEC_VERSIONS,
   config: TuningConfig,
+  teardown: TuningTeardown,
 
   add(call) {
     const prevResult = requirePrevResult(call, NO_PREV_RESULT);
@@ -36,22 +38,22 @@ export const tuning = definePlugin({
     return withAttributes(prevResult, call, wanted);
   },
 
-  check(call) {
+  *check(call) {
     requirePrevResult(call, NO_PREV_RESULT);
-    checkSettings(call);
+    yield* checkSettings(call);
   },
 
-  del: ({ config, attachment }) => restoreFromBackup(dataDir(config), attachment),
+  del: ({ config, attachment }) => restoreFromBackup(backupFolder(config), attachment),
 
-  gc: (call) => gcBackups(dataDir(call.config), call),
+  gc: (call) => gcBackups(backupFolder(call.config), call),
 
-  status() {
+  *status() {
     try {
       readAllowList();
     } catch (error) {
       const { message } = toCniError(error);
       const reason = `Cannot tell which sysctls are allowed: ${message}`;
-      throw new CniError(CODE.PLUGIN_NOT_AVAILABLE, reason, '', { cause: error });
+      yield unavailable(reason);
     }
   },
 });
@@ -64,8 +66,8 @@ function tuneLink(
 ): void {
   using rtnl = openRtnl(netns);
   const link = requireLink(rtnl, attachment);
-  undo.defer(() => restoreFromBackup(dataDir(config), attachment));
-  saveBackup(dataDir(config), attachment, link, wanted);
+  undo.defer(() => restoreFromBackup(backupFolder(config), attachment));
+  saveBackup(backupFolder(config), attachment, link, wanted);
   setAttributes(rtnl, netns, link, wanted);
 }
 

@@ -12,7 +12,8 @@ import { NO_DNS } from '#lib/cni/config.ts';
 import { within } from '#lib/sys/netns.ts';
 import { masquerade } from '#lib/masquerade/masquerade.ts';
 import { openNftables } from '#lib/net/nftables.ts';
-import { type PortmapConfig, portmapConfig } from '#plugins/portmap/config.ts';
+import { parseWith } from '#lib/cni/schema.ts';
+import { PortmapConfig } from '#plugins/portmap/config.ts';
 import { forwards } from '#plugins/portmap/forward.ts';
 import { addMappings } from '#plugins/portmap/nftables.ts';
 import { ip } from '../demo/command.ts';
@@ -69,10 +70,8 @@ function fillOurs(side: Side, numbers: readonly number[]): void {
 
 const portmapConfigOf = (number: number): PortmapConfig => {
   const port = FIRST_PORT + number;
-  return portmapConfig({
-    json: { runtimeConfig: { portMappings: mappings([port, port]) } },
-    network: 'cbr0',
-  });
+  const runtimeConfig = { portMappings: mappings([port, port]) };
+  return parseWith(PortmapConfig, { runtimeConfig }, 'config');
 };
 
 /** A pod of the peer's whose rules are copied. */

@@ -13,7 +13,7 @@ import { bridge } from '#plugins/bridge/main.ts';
 import type { FlannelConfig } from '#plugins/flannel/config.ts';
 import { delegateConfig } from '#plugins/flannel/delegate-config.ts';
 import { flannel } from '#plugins/flannel/main.ts';
-import { parseSubnetEnv } from '#plugins/flannel/subnet-env.ts';
+import { parseSubnetEnv } from '#lib/flannel/subnet-env.ts';
 import type { FirewallConfig } from '#plugins/firewall/config.ts';
 import { firewall } from '#plugins/firewall/main.ts';
 import { portmap } from '#plugins/portmap/main.ts';
@@ -21,7 +21,7 @@ import { HostLocalConfig, rangeSets } from '#plugins/host-local/config.ts';
 import type { PtpConfig } from '#plugins/ptp/config.ts';
 import { ptp } from '#plugins/ptp/main.ts';
 import { requireGateways } from '#plugins/ptp/wire.ts';
-import { staticAnswer } from '#plugins/static/config.ts';
+import { staticAnswer, StaticConfig } from '#plugins/static/config.ts';
 import { settings, type TuningConfig } from '#plugins/tuning/config.ts';
 import { tuning } from '#plugins/tuning/main.ts';
 
@@ -65,8 +65,8 @@ function familiesOf(json: Json, list: List): readonly number[] {
   return hostLocalRanges(json, list.cniVersion).map(({ family }) => family);
 }
 
-const staticIps = (json: Json, { name, cniVersion }: List) =>
-  staticAnswer({ network: name, cniVersion, json, env: {} }).ips;
+const staticIps = (json: Json, { cniVersion }: List) =>
+  staticAnswer({ config: parseWith(StaticConfig, json, 'static'), cniVersion, env: {} }).ips;
 
 const hostLocalRanges = (json: Json, version: SpecVersion) =>
   rangeSets(parseWith(HostLocalConfig, json, 'host-local'), version);

@@ -2,7 +2,9 @@
 import { MalformedMessage } from '#lib/net/attribute.ts';
 import { AddressError } from '#lib/addr/address.ts';
 import { CniError, CODE, toCniError } from '#lib/cni/error.ts';
+import { SubnetEnvError } from '#lib/flannel/subnet-env.ts';
 import { NetlinkError } from '#lib/net/netlink.ts';
+import { NetfilterError } from '#lib/netfilter/error.ts';
 import { SysError } from '#lib/sys/error.ts';
 import { LockTimeout } from '#lib/sys/lock.ts';
 import { NotANamespace } from '#lib/sys/netns.ts';
@@ -16,8 +18,10 @@ const FORESEEN = [
   InputTooLong,
   LockTimeout,
   MalformedMessage,
+  NetfilterError,
   NetlinkError,
   NotANamespace,
+  SubnetEnvError,
   SysError,
 ];
 

@@ -4,7 +4,8 @@ import { Prefix } from '#lib/addr/prefix.ts';
 import type { Request } from '#lib/net/netlink.ts';
 import { type Nftables, openNftables } from '#lib/net/nftables.ts';
 import { openNetns } from '#lib/sys/netns.ts';
-import { portmapConfig } from '#plugins/portmap/config.ts';
+import { parseWith } from '#lib/cni/schema.ts';
+import { PortmapConfig } from '#plugins/portmap/config.ts';
 import type { Forward } from '#plugins/portmap/forward.ts';
 import { addMappings, deleteMappings } from '#plugins/portmap/nftables.ts';
 import { BIN, REFERENCE_BIN, TestNode } from '#test/node.ts';
@@ -147,7 +148,7 @@ test('a DEL that an ADD disturbs leaves nothing of its pod', async (t) => {
   using host = openNetns(`/run/netns/${node.name}`);
   using mine = openNftables(host);
   using others = openNftables(host);
-  const config = portmapConfig({ json: {}, network: 'net' });
+  const config = parseWith(PortmapConfig, {}, 'config');
   addMappings(mine, owner('a'), [forward(8080, '10.1.0.5/24')], config);
   const disturb = () => addMappings(others, owner('b'), [forward(8081, '10.1.0.6/24')], config);
   const pods = deleteMappings(disturbed(mine, disturb), owner('a'), true);

@@ -33,7 +33,7 @@ test('an interface as `ip link show dev veth0` gets it, unknown attributes betwe
     mtuBytes: 1450,
     txQueueLength: 1000,
     kind: 'veth',
-    peer: 2,
+    lower: 2,
     operState: 'down',
     master: undefined,
   });

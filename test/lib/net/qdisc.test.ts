@@ -1,7 +1,6 @@
 /** Queues and filters: what the reference bandwidth plugin 1.1.1 sends, and what Linux 6.18 answers. */
 import test from 'ava';
-import { attr } from '#lib/net/attribute.ts';
-import { addLink, IFF, IFLA, type Link } from '#lib/net/link.ts';
+import type { Link } from '#lib/net/link.ts';
 import type { Message } from '#lib/net/message.ts';
 import {
   addIngressQdisc,
@@ -31,25 +30,6 @@ test('replaceTokenBucket() as `tc qdisc replace dev veth0 root handle 1: tbf …
         00 00 0000 0000 0000 00000000
         f4061400 d0121300 00000000`,
   nested: { '2': 0 },
-});
-
-test('addLink() of an ifb as the plugin makes it', matches, {
-  send: (netlink) =>
-    addLink(netlink, {
-      name: 'bwpe8f6f419596f',
-      kind: 'ifb',
-      flags: IFF.UP,
-      attributes: [attr.u32(IFLA.MTU, 1500), attr.u32(IFLA.TXQLEN, 0)],
-      data: [],
-    }),
-  headerBytes: 16,
-  // Flags that are to be changed: the one bit (01000000), where the plugin says all.
-  captured: `50000000 1000 0506 06000000 00000000 00 00 0000 00000000 01000000 01000000
-    1400 0300 62777065386636663431393539366600
-    0800 0400 dc050000
-    0800 0d00 00000000
-    0c00 1200 0700 0100 69666200`,
-  nested: { '18': 0 },
 });
 
 test('addIngressQdisc() as `tc qdisc add dev veth0 ingress`', matches, {

@@ -4,13 +4,7 @@ import { Address } from '#lib/addr/address.ts';
 import { parseMac } from '#lib/addr/mac.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import { addAddress } from '#lib/net/address.ts';
-import {
-  addBridge,
-  addPortVlans,
-  deletePortVlans,
-  listPortVlans,
-  setPortOptions,
-} from '#lib/net/bridge.ts';
+import { addPortVlans, deletePortVlans, listPortVlans, setPortOptions } from '#lib/net/bridge.ts';
 import {
   type Link,
   setLinkAllMulticast,
@@ -20,58 +14,10 @@ import {
   setLinkTxQueueLength,
 } from '#lib/net/link.ts';
 import { replaceNeighbour } from '#lib/net/neighbour.ts';
-import { addVeth } from '#lib/net/veth.ts';
 import { matches } from './captured.ts';
 import { done, fakeNetlink, hex } from './fake-kernel.ts';
 
 const veth0 = { index: 2, name: 'veth0' } as Link;
-
-test(
-  'addVeth() as `ip link add veth0 up address … mtu 1450 type veth peer name eth0 address … mtu 1450`',
-  matches,
-  {
-    send: (netlink) =>
-      addVeth(
-        netlink,
-        { name: 'veth0', mac: parseMac('02:00:00:00:00:01') },
-        { name: 'eth0', mac: parseMac('02:00:00:00:00:02') },
-        1450,
-      ),
-    headerBytes: 16,
-    // IFLA_LINKINFO, IFLA_INFO_DATA, VETH_INFO_PEER with its own struct ifinfomsg
-    nested: { '18': 0, '18.2': 0, '18.2.1': 16 },
-    captured: `84000000 1000 0506 3808016b 00000000
-    00 00 0000 00000000 01000000 01000000
-    0a00 0100 020000000001 0000
-    0800 0400 aa050000
-    0a00 0300 766574683000 0000
-    4400 1200
-      0800 0100 76657468
-      3800 0200
-        3400 0100 00 00 0000 00000000 00000000 00000000
-          0a00 0100 020000000002 0000
-          0800 0400 aa050000
-          0900 0300 6574683000 000000`,
-  },
-);
-
-test('addBridge() as `ip link add br0 up address … mtu 1450 type bridge`', matches, {
-  send: (netlink) =>
-    addBridge(netlink, {
-      name: 'br0',
-      mac: parseMac('02:00:00:00:00:03'),
-      mtuBytes: 1450,
-      vlanFiltering: false,
-    }),
-  headerBytes: 16,
-  nested: { '18': 0 },
-  captured: `4c000000 1000 0506 3808016b 00000000
-    00 00 0000 00000000 01000000 01000000
-    0a00 0100 020000000003 0000
-    0800 0400 aa050000
-    0800 0300 62723000
-    1000 1200 0a00 0100 627269646765 0000`,
-});
 
 test('addAddress() of IPv4 as `ip addr add 10.1.0.2/24 broadcast 10.1.0.255 dev veth0`', matches, {
   send: (netlink) => addAddress(netlink, veth0, Prefix.parse('10.1.0.2/24'), { noDad: true }),
@@ -198,25 +144,6 @@ test('setPortOptions() as `bridge link set dev v0 hairpin on`', matches, {
   captured: `2c000000 1300 0500 ec1b016b 00000000
     07 00 0000 04000000 00000000 00000000
     0c00 0c80 0500 0400 01 000000`,
-});
-
-test('addBridge() as `ip link add br1 up address … type bridge vlan_filtering 1`', matches, {
-  send: (netlink) =>
-    addBridge(netlink, {
-      name: 'br1',
-      mac: parseMac('02:00:00:00:00:03'),
-      mtuBytes: undefined,
-      vlanFiltering: true,
-    }),
-  headerBytes: 16,
-  nested: { '18': 0, '18.2': 0 },
-  captured: `50000000 1000 0506 eb1b016b 00000000
-    00 00 0000 00000000 01000000 01000000
-    0a00 0100 020000000003 0000
-    0800 0300 62723100
-    1c00 1200
-      0a00 0100 627269646765 0000
-      0c00 0200 0500 0700 01 000000`,
 });
 
 /** A link as a list of VLANs has it. */

@@ -1,8 +1,9 @@
 /** The host's end of a container's veth pair, found through the container's own end. */
 import { getLink, type Link } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
-import { CniError, CODE } from './error.ts';
-import type { Result } from './result.ts';
+import { peerIndex } from '#lib/net/veth.ts';
+import { CniError, CODE } from '#lib/cni/error.ts';
+import type { Result } from '#lib/cni/result.ts';
 
 /**
  * The host's end of the veth pair of a container's interface; it must be among the interfaces that the plugins before this
@@ -17,11 +18,10 @@ export function findHostVeth(
   if (interfaces.length === 0) throw refuse('no interfaces provided');
   const own = getLink(container, ifName);
   if (own === undefined) throw refuse(`container interface ${ifName} not found`);
-  if (own.kind !== 'veth' || own.peer === undefined) {
-    throw refuse(`container interface ${ifName} has no veth peer`);
-  }
-  const peer = getLink(host, own.peer);
-  if (peer === undefined) throw refuse(`veth peer with index ${own.peer} is not in host ns`);
+  const index = peerIndex(own);
+  if (index === undefined) throw refuse(`container interface ${ifName} has no veth peer`);
+  const peer = getLink(host, index);
+  if (peer === undefined) throw refuse(`veth peer with index ${index} is not in host ns`);
   if (!interfaces.some(({ name, sandbox }) => !sandbox && name === peer.name)) {
     throw refuse('no veth peer of container interface found in host ns', `it is "${peer.name}"`);
   }

@@ -1,7 +1,6 @@
 import test from 'ava';
 import * as fc from 'fast-check';
-import { CniError } from '#lib/cni/error.ts';
-import { parseSubnetEnv } from '#plugins/flannel/subnet-env.ts';
+import { encodeSubnetEnv, parseSubnetEnv, SubnetEnvError } from '#lib/flannel/subnet-env.ts';
 
 const IPV4 = 'FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.1.1/24\n';
 const REST = 'FLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n';
@@ -44,7 +43,7 @@ test('several networks, doubles dropped', (t) => {
 });
 
 const refused = test.macro((t, text: string, message: RegExp) => {
-  t.regex(t.throws(() => parse(text), { instanceOf: CniError }).message, message);
+  t.regex(t.throws(() => parse(text), { instanceOf: SubnetEnvError }).message, message);
 });
 test(
   'an empty file',
@@ -85,7 +84,7 @@ test(
   /FLANNEL_IPMASQ must be "true" or "false", not "yes"/,
 );
 
-test('whatever the text, there is an answer or a CniError', (t) => {
+test('whatever the text, there is an answer or a SubnetEnvError', (t) => {
   const lines = fc.array(
     fc.oneof(
       fc.string(),
@@ -102,9 +101,26 @@ test('whatever the text, there is an answer or a CniError', (t) => {
       try {
         parse(text.join('\n'));
       } catch (error) {
-        t.true(error instanceof CniError);
+        t.true(error instanceof SubnetEnvError);
       }
     }),
   );
   t.pass();
+});
+
+test('encodeSubnetEnv() writes what flanneld writes, to the byte', (t) => {
+  const env = parseSubnetEnv(IPV4 + REST, '/run/x');
+  t.is(encodeSubnetEnv(env), IPV4 + REST);
+});
+
+test('encodeSubnetEnv() of both families, and of IPv6 alone', (t) => {
+  const ipv6 = 'FLANNEL_IPV6_NETWORK=2001:db8:42::/56\nFLANNEL_IPV6_SUBNET=2001:db8:42:35::1/64\n';
+  for (const text of [IPV4 + ipv6 + REST, ipv6 + REST.replace('true', 'false')]) {
+    t.is(encodeSubnetEnv(parseSubnetEnv(text, '/run/x')), text);
+  }
+});
+
+test('encodeSubnetEnv() keeps several networks', (t) => {
+  const text = IPV4.replace('10.244.0.0/16', '10.244.0.0/16,10.245.0.0/16') + REST;
+  t.is(encodeSubnetEnv(parseSubnetEnv(text, '/run/x')), text);
 });

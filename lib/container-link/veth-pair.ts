@@ -5,11 +5,12 @@ import { CniError, CODE, step } from '#lib/cni/error.ts';
 import type { Result, ResultInterface } from '#lib/cni/result.ts';
 import { deleteLink, getLink, type Link, listLinks } from '#lib/net/link.ts';
 import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
-import { addVeth, randomMac, randomVethName, type VethEnd } from '#lib/net/veth.ts';
+import { addLink, type LinkSettings } from '#lib/net/new-link.ts';
+import { randomMac, randomVethName, VETH } from '#lib/net/veth.ts';
 import { isMarkedFor, markLink } from '#lib/ownership/link-mark.ts';
 import type { Netns } from '#lib/sys/netns.ts';
 import { trySysctl } from '#lib/sys/sysctl.ts';
-import type { Container } from './apply.ts';
+import type { Container } from './configure.ts';
 
 /** How many random names are tried for the host's end: one in four billion is taken. */
 const NAME_TRIES = 10;
@@ -52,7 +53,8 @@ export function connectContainer(
   near: HostEnd,
   undo: DisposableStack,
 ): VethPair {
-  const far = { name: end.owner.ifName, mac: end.mac ?? randomMac(), netns: end.netns };
+  const { mtuBytes } = near;
+  const far = { name: end.owner.ifName, mac: end.mac ?? randomMac(), netns: end.netns, mtuBytes };
   const name = step('failed to make veth pair', () => addPair(host, far, near, undo));
   // The host is no host of the containers' network: their router advertisements are not for it.
   trySysctl(`net/ipv6/conf/${name}/accept_ra`, '0');
@@ -66,23 +68,23 @@ export function markHostEnd(host: Netlink, hostEnd: Link, owner: Attachment): vo
 
 function addPair(
   host: Netlink,
-  far: VethEnd & { netns: Netns },
-  { mtuBytes, ...port }: HostEnd,
+  peer: LinkSettings,
+  { mtuBytes, master }: HostEnd,
   undo: DisposableStack,
 ): string {
   for (let tries = 1; ; tries += 1) {
-    const near = { name: randomVethName(), mac: randomMac(), ...port };
+    const name = randomVethName();
     let isOurs = true;
     // Before: the kernel may do it and its answer be lost.
-    undo.defer(() => isOurs && deleteLink(host, near.name));
+    undo.defer(() => isOurs && deleteLink(host, name));
     try {
-      addVeth(host, near, far, mtuBytes);
-      return near.name;
+      addLink(host, { kind: VETH, name, mac: randomMac(), mtuBytes, isUp: true, master, peer });
+      return name;
     } catch (error) {
       if (!isNetlinkError(error, 'EEXIST')) throw error;
       isOurs = false;
       if (tries === NAME_TRIES) {
-        const message = `container veth name ("${far.name}") peer provided ("${near.name}") already exists`;
+        const message = `container veth name ("${peer.name}") peer provided ("${name}") already exists`;
         throw new CniError(CODE.INTERNAL, message);
       }
     }
@@ -106,10 +108,10 @@ export function deleteStrayVeth(
 ): void {
   for (const { name, mac, sandbox } of prevResult?.interfaces ?? []) {
     const link = sandbox || mac === undefined ? undefined : getLink(host, name);
-    if (link?.kind === 'veth' && link.mac === mac && isHostEndName(name))
+    if (link?.kind === VETH && link.mac === mac && isHostEndName(name))
       deleteLink(host, link.index);
   }
-  const marked = listLinks(host).filter((link) => link.kind === 'veth' && isMarkedFor(link, owner));
+  const marked = listLinks(host).filter((link) => link.kind === VETH && isMarkedFor(link, owner));
   for (const { index } of marked) deleteLink(host, index);
 }
 

@@ -1,9 +1,6 @@
-/** subnet.env, which the node's flannel daemon writes: the cluster's networks, this node's subnets, MTU, who masquerades. */
-import type { Family } from '#lib/addr/address.ts';
+/** subnet.env, which the node's flannel daemon writes: the cluster's networks, this node's subnets, MTU, who masquerades. Read and written. */
+import { AddressError, type Family } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
-import { CniError, CODE, toCniError } from '#lib/cni/error.ts';
-import { poll } from '#lib/sys/clock.ts';
-import { readText, readTextIfAny, statIfAny, dirname } from '#lib/sys/file.ts';
 
 /** What the file says. Prefixes are masked; IPv4 comes first. */
 export interface SubnetEnv {
@@ -14,9 +11,17 @@ export interface SubnetEnv {
   readonly ipMasq: boolean;
 }
 
-/** A daemon that is starting needs a moment; kubelet tries again anyway. */
-const WAIT_LIMIT_MS = 3_000;
-const WAIT_POLL_MS = 50;
+/** A file that does not say what it must. The message names the file, the line or key, and the value. */
+export class SubnetEnvError extends Error {
+  override name = 'SubnetEnvError';
+  /** What to do, where that can be told. */
+  readonly advice: string;
+
+  constructor(message: string, advice = '') {
+    super(message);
+    this.advice = advice;
+  }
+}
 
 /** What IPv4 asks of a link, and its longest packet. */
 const MTU_MIN = 68;
@@ -33,56 +38,15 @@ const KEYS = [
 ] as const;
 type Key = (typeof KEYS)[number];
 
-/** Reads the file, for which it waits a moment if it is not there. @throws CniError TRY_AGAIN_LATER */
-export function awaitSubnetEnv(path: string): SubnetEnv {
-  poll(() => statIfAny(path), { everyMs: WAIT_POLL_MS, limitMs: WAIT_LIMIT_MS });
-  return loadSubnetEnv(path);
-}
-
-/** Reads the file as it is now. @throws CniError TRY_AGAIN_LATER that tells what is wrong */
-export function loadSubnetEnv(path: string): SubnetEnv {
-  try {
-    return parseSubnetEnv(readText(path), path);
-  } catch (error) {
-    const { message, details } = toCniError(error);
-    throw new CniError(
-      CODE.TRY_AGAIN_LATER,
-      `failed to load flannel 'subnet.env' file: ${message}. Check the flannel pod log for this node.`,
-      details || adviceFor(path),
-      { cause: error },
-    );
-  }
-}
-
-/** The same for those who do without if they must. */
-export function loadSubnetEnvIfAny(path: string): SubnetEnv | undefined {
-  try {
-    const text = readTextIfAny(path);
-    return text === undefined ? undefined : parseSubnetEnv(text, path);
-  } catch (error) {
-    if (error instanceof Error) return undefined;
-    throw error;
-  }
-}
-
-function adviceFor(path: string): string {
-  if (statIfAny(dirname(path)) === undefined) {
-    return `the folder "${dirname(path)}" does not exist: flanneld has not run since this node booted (journalctl -u flanneld), or "subnetFile" is wrong`;
-  }
-  if (statIfAny(path) === undefined) {
-    return `flanneld has not got a subnet for this node yet: does the node have a podCIDR, does flanneld reach its store?`;
-  }
-  return '';
-}
-
-/** Reads the text; blanks, quotes, CR and `export` around keys and values are accepted. @throws CniError with line and value */
+/** Reads the text; blanks, quotes, CR and `export` around keys and values are accepted. @throws SubnetEnvError */
 export function parseSubnetEnv(text: string, path: string): SubnetEnv {
   const values = new Map<Key, string>();
   for (const [index, line] of text.split('\n').entries()) {
     const [, key = '', equals, value = ''] =
       /^\s*(?:export\s+)?([A-Z0-9_]+)\s*(=?)(.*)$/s.exec(line) ?? [];
     if (!isKey(key)) continue;
-    if (equals === '') throw invalid(`"${path}" line ${index + 1}: "${line.trim()}" has no "="`);
+    if (equals === '')
+      throw new SubnetEnvError(`"${path}" line ${index + 1}: "${line.trim()}" has no "="`);
     values.set(key, unquote(value.trim()));
   }
   refuseMissing(values, text, path);
@@ -90,7 +54,7 @@ export function parseSubnetEnv(text: string, path: string): SubnetEnv {
     parsePrefixes(values.get(key), family, `"${path}": ${key}`);
   const subnets = [prefixes('FLANNEL_SUBNET', 4), prefixes('FLANNEL_IPV6_SUBNET', 6)];
   if (subnets.some((list) => list.length > 1))
-    throw invalid(`"${path}": FLANNEL_SUBNET must be one subnet a family`);
+    throw new SubnetEnvError(`"${path}": FLANNEL_SUBNET must be one subnet a family`);
   const networks = [...prefixes('FLANNEL_NETWORK', 4), ...prefixes('FLANNEL_IPV6_NETWORK', 6)];
   for (const subnet of subnets.flat()) refuseOutside(subnet, networks, path);
   return {
@@ -118,14 +82,16 @@ function refuseMissing(values: ReadonlyMap<Key, string>, text: string, path: str
   const advice = text.includes('DOCKER_')
     ? 'this is what mk-docker-opts.sh writes: let it write to another file (-d)'
     : 'either family will do: the keys of IPv4 or those of IPv6';
-  throw invalid(`${path} is missing ${missing.join(', ')}`, advice);
+  throw new SubnetEnvError(`${path} is missing ${missing.join(', ')}`, advice);
 }
 
 /** Nobody routes to a subnet that is not the cluster's. */
 function refuseOutside(subnet: Prefix, networks: readonly Prefix[], path: string): void {
   const own = networks.filter(({ family }) => family === subnet.family);
   if (own.length === 0 || own.some((network) => network.contains(subnet.first))) return;
-  throw invalid(`"${path}": the subnet ${subnet} is not part of the network ${own.join(', ')}`);
+  throw new SubnetEnvError(
+    `"${path}": the subnet ${subnet} is not part of the network ${own.join(', ')}`,
+  );
 }
 
 function parsePrefixes(value: string | undefined, family: Family, where: string): Prefix[] {
@@ -133,7 +99,7 @@ function parsePrefixes(value: string | undefined, family: Family, where: string)
   const prefixes = texts.map((text) => {
     const prefix = parsePrefix(text, where);
     if (prefix.family !== family)
-      throw invalid(`${where}: "${text}" is not an IPv${family} network`);
+      throw new SubnetEnvError(`${where}: "${text}" is not an IPv${family} network`);
     return prefix.masked();
   });
   return prefixes.filter(
@@ -145,14 +111,15 @@ function parsePrefix(text: string, where: string): Prefix {
   try {
     return Prefix.parse(text);
   } catch (error) {
-    throw invalid(`${where}: ${toCniError(error).message}`);
+    if (error instanceof AddressError) throw new SubnetEnvError(`${where}: ${error.message}`);
+    throw error;
   }
 }
 
 function parseMtu(text: string, path: string): number {
   const mtu = /^[0-9]+$/.test(text) ? Number(text) : 0;
   if (mtu < MTU_MIN || mtu > MTU_MAX) {
-    throw invalid(
+    throw new SubnetEnvError(
       `"${path}": FLANNEL_MTU must be a number from ${MTU_MIN} to ${MTU_MAX}, not "${text}"`,
     );
   }
@@ -161,8 +128,24 @@ function parseMtu(text: string, path: string): number {
 
 function parseBoolean(text: string, path: string): boolean {
   if (text === 'true' || text === 'false') return text === 'true';
-  throw invalid(`"${path}": FLANNEL_IPMASQ must be "true" or "false", not "${text}"`);
+  throw new SubnetEnvError(`"${path}": FLANNEL_IPMASQ must be "true" or "false", not "${text}"`);
 }
 
-const invalid = (message: string, details = ''): CniError =>
-  new CniError(CODE.TRY_AGAIN_LATER, message, details);
+/** The keys of each family, in the order in which flanneld writes them. */
+const FAMILY_KEYS = [
+  { family: 4, network: 'FLANNEL_NETWORK', subnet: 'FLANNEL_SUBNET' },
+  { family: 6, network: 'FLANNEL_IPV6_NETWORK', subnet: 'FLANNEL_IPV6_SUBNET' },
+] as const;
+
+/** The text of the file, to the byte as flanneld writes it: a subnet stands with the address of its gateway, the first after the network's. */
+export function encodeSubnetEnv({ networks, subnets, mtuBytes, ipMasq }: SubnetEnv): string {
+  const lines = FAMILY_KEYS.flatMap(({ family, network, subnet: key }) => {
+    const own = networks.filter((prefix) => prefix.family === family);
+    const subnet = subnets.find((prefix) => prefix.family === family);
+    return [
+      ...(own.length === 0 ? [] : [`${network}=${own.join(',')}`]),
+      ...(subnet === undefined ? [] : [`${key}=${subnet.first.plus(1n)}/${subnet.bits}`]),
+    ];
+  });
+  return [...lines, `FLANNEL_MTU=${mtuBytes}`, `FLANNEL_IPMASQ=${ipMasq}`, ''].join('\n');
+}

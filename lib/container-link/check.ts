@@ -1,0 +1,123 @@
+/** CHECK of a container's interface, of whatever kind, against the result of its ADD. */
+import type { Address } from '#lib/addr/address.ts';
+import { broken, type Finding, type Findings } from '#lib/cni/finding.ts';
+import type { AttachmentCall } from '#lib/cni/plugin.ts';
+import type { Result, ResultInterface, ResultRoute } from '#lib/cni/result.ts';
+import { missingAddresses } from '#lib/net/address.ts';
+import { getLink, isUp, type Link } from '#lib/net/link.ts';
+import type { Netlink } from '#lib/net/netlink.ts';
+import { listRoutes } from '#lib/net/route.ts';
+import { type AddressPlan, firstGateway } from './configure.ts';
+
+/** What the network wants of its interfaces; undefined: the kernel's MTU. */
+interface MtuConfig {
+  readonly mtuBytes: number | undefined;
+}
+
+/** What the interface is to be beside what the result says. */
+interface Expectation {
+  readonly kind: string;
+  readonly mayBeDown: boolean;
+}
+
+/** The container's interface is there, of the right kind, with the right MTU, up unless it may be down. @returns it, if it is there */
+export function* checkContainerLink(
+  container: Netlink,
+  { attachment, config }: AttachmentCall<MtuConfig>,
+  result: Result,
+  { kind, mayBeDown }: Expectation,
+): Findings<Link | undefined> {
+  const { ifName, netns } = attachment;
+  const what = `Container interface "${ifName}"`;
+  const expected = result.interfaces.find(
+    ({ name, sandbox }) => name === ifName && sandbox === netns,
+  );
+  if (expected === undefined) yield broken(`prevResult has no interface "${ifName}" in "${netns}"`);
+  const link = getLink(container, ifName);
+  if (link === undefined) {
+    yield broken(`${what} not found in "${netns}"`);
+    return undefined;
+  }
+  if (link.kind !== kind) yield broken(`${what} is not of kind ${kind}`);
+  if (expected !== undefined) yield* checkMac(link, expected);
+  if (!mayBeDown && !isUp(link)) yield broken(`${what} is down`);
+  // A plugin after the one that made the interface may have given it another MTU, and said so.
+  yield* checkMtu(what, link, expected?.mtu ?? config.mtuBytes);
+  return link;
+}
+
+/** The host's end of the container's interface, as it was found or not, has the right hardware address and MTU. */
+export function* checkHostEnd(
+  end: Link | undefined,
+  { name }: Link,
+  result: Result,
+  { mtuBytes }: MtuConfig,
+): Findings {
+  if (end === undefined) {
+    yield broken(`The host's end of container interface "${name}" not found`);
+    return;
+  }
+  const expected = result.interfaces.find((made) => made.name === end.name && !made.sandbox);
+  if (expected !== undefined) yield* checkMac(end, expected);
+  yield* checkMtu(`Host interface "${end.name}"`, end, expected?.mtu ?? mtuBytes);
+}
+
+function* checkMtu(what: string, link: Link, mtuBytes: number | undefined): Findings {
+  if (mtuBytes !== undefined && link.mtuBytes !== mtuBytes) {
+    yield broken(`${what} has MTU ${link.mtuBytes}, not ${mtuBytes}`);
+  }
+}
+
+/** The hardware address is the result's, if that has one. */
+export function* checkMac(link: Link, { mac }: ResultInterface): Findings {
+  if (mac !== undefined && link.mac !== mac) {
+    yield broken(`Interface "${link.name}" has MAC ${link.mac}, not ${mac}`);
+  }
+}
+
+/** Every address and route of the plan is there. */
+export function* checkAddresses(
+  rtnl: Netlink,
+  link: Link,
+  plan: Omit<AddressPlan, 'dad'>,
+): Findings {
+  const addresses = plan.ips.map(({ address }) => address);
+  for (const missing of missingAddresses(rtnl, link, addresses)) {
+    yield broken(`Failed to find "${missing}" on interface "${link.name}"`);
+  }
+  for (const route of plan.routes) yield* checkRoute(rtnl, link, plan, route);
+}
+
+/** The rest of each address's subnet is on the link. */
+export function* checkConnected(rtnl: Netlink, link: Link, ips: AddressPlan['ips']): Findings {
+  for (const { address } of ips) {
+    const dst = address.masked();
+    const found = listRoutes(rtnl, dst.family, link).some((route) => route.dst.equals(dst));
+    // A subnet of one address has no rest.
+    if (address.hostBits > 0 && !found) yield missingRoute({ dst }, undefined, link);
+  }
+}
+
+/** Defaults are compared by network alone, as the reference does: containers may choose another gateway. */
+function* checkRoute(
+  rtnl: Netlink,
+  link: Link,
+  plan: Omit<AddressPlan, 'dad'>,
+  route: ResultRoute,
+): Findings {
+  const { dst } = route;
+  const gw = route.gw ?? firstGateway(plan.ips, dst.family);
+  const found = listRoutes(rtnl, dst.family, link).some(
+    (candidate) =>
+      candidate.dst.equals(dst.masked()) &&
+      (dst.bits === 0 || gw === undefined || candidate.gw?.equals(gw) === true),
+  );
+  if (!found) yield missingRoute(route, gw, link);
+}
+
+/** A route that is not there. */
+export const missingRoute = (
+  { dst }: Pick<ResultRoute, 'dst'>,
+  gw: Address | undefined,
+  { name }: Link,
+): Finding => broken(`Expected route "${dst} via ${gw ?? 'none'} dev ${name}" not found`);
