@@ -22,7 +22,13 @@ const RTMSG_BYTES = 12;
 const RT_TABLE_UNSPEC = 0;
 const RT_TABLE_MAIN = 254;
 const RTPROT_UNSPEC = 0;
+
+/** linux/rtnetlink.h: who made a route; boot is whoever does not say, `ip` among them. */
 const RTPROT_BOOT = 3;
+
+/** linux/rtnetlink.h: the gateway is on the link, whatever the addresses say. */
+const RTNH_F_ONLINK = 4;
+
 const RT_SCOPE_UNIVERSE = 0;
 const RT_SCOPE_LINK = 253;
 const RT_SCOPE_NOWHERE = 255;
@@ -48,12 +54,16 @@ export interface Route {
   /** 254, the main table, if absent. */
   readonly table?: number | undefined;
   readonly scope?: number | undefined;
+  /** Who made it, a number of linux/rtnetlink.h or /etc/iproute2/rt_protos; 3 (boot) if absent. */
+  readonly protocol?: number | undefined;
+  /** The gateway is on the link even if no address of the interface says so. */
+  readonly isOnLink?: boolean | undefined;
 }
 
 /** struct rtmsg. */
 function encodeHeader(
   dst: Prefix,
-  fields: { table: number; protocol: number; scope: number; type: number },
+  fields: { table: number; protocol: number; scope: number; type: number; flags?: number },
 ): Buffer {
   const header = Buffer.alloc(RTMSG_BYTES);
   header.writeUInt8(AF[dst.family], 0);
@@ -62,6 +72,7 @@ function encodeHeader(
   header.writeUInt8(fields.protocol, 5);
   header.writeUInt8(fields.scope, 6);
   header.writeUInt8(fields.type, 7);
+  header.writeUInt32LE(fields.flags ?? 0, 8);
   return header;
 }
 
@@ -76,9 +87,10 @@ function encodeRoute(route: Route): Uint8Array {
   const table = route.table ?? RT_TABLE_MAIN;
   const header = encodeHeader(route.dst, {
     table: table > TABLE_MAX ? RT_TABLE_UNSPEC : table,
-    protocol: RTPROT_BOOT,
+    protocol: route.protocol ?? RTPROT_BOOT,
     scope: route.scope ?? defaultScope(route),
     type: RTN_UNICAST,
+    flags: route.isOnLink === true ? RTNH_F_ONLINK : 0,
   });
   const metrics = [
     ...optional(route.mtuBytes, (n) => attr.u32(RTAX.MTU, n)),
@@ -126,6 +138,8 @@ export function decodeRoute({ body }: Message): Route | undefined {
     advmssBytes: metrics.u32(RTAX.ADVMSS),
     table: attributes.u32(RTA.TABLE) ?? view.getUint8(4),
     scope: view.getUint8(6),
+    protocol: view.getUint8(5),
+    isOnLink: (view.getUint32(8, true) & RTNH_F_ONLINK) !== 0,
   };
 }
 

@@ -2,9 +2,9 @@
 import test from 'ava';
 import { Address } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
-import { addRoute, deleteRoute, replaceRoute } from '#lib/net/route.ts';
+import { addRoute, decodeRoute, deleteRoute, replaceRoute } from '#lib/net/route.ts';
 import { matches } from './captured.ts';
-import { ack, fakeNetlink } from './fake-kernel.ts';
+import { ack, fakeNetlink, hex } from './fake-kernel.ts';
 
 const POD = Address.parse('10.1.0.2');
 
@@ -109,4 +109,34 @@ test('deleteRoute() accepts a route that is gone', (t) => {
   const ESRCH = 3;
   const { netlink } = fakeNetlink(() => [ack(ESRCH)]);
   t.notThrows(() => deleteRoute(netlink, { dst: Prefix.parse('10.1.0.0/24'), oif: 3 }));
+});
+
+test(
+  'addRoute() as `ip route append 10.244.2.0/24 via 10.244.2.0 dev p0 onlink proto 80`',
+  matches,
+  {
+    send: (netlink) =>
+      addRoute(netlink, {
+        dst: Prefix.parse('10.244.2.0/24'),
+        gw: Address.parse('10.244.2.0'),
+        oif: 3,
+        protocol: 80,
+        isOnLink: true,
+      }),
+    headerBytes: 12,
+    // Recorded with "add" (0506), where "append" has 050c.
+    captured: `34000000 1800 050c 72dc0e6b 00000000
+    02 18 00 00 fe 50 00 01 04000000
+    0800 0100 0af40200
+    0800 0500 0af40200
+    0800 0400 03000000`,
+  },
+);
+
+test('decodeRoute() tells who made a route, and that its gateway is on the link', (t) => {
+  const body = hex(`02 18 00 00 fe 50 00 01 04000000
+    0800 0100 0af40200 0800 0500 0af40200 0800 0400 03000000`);
+  const route = decodeRoute({ type: 24, flags: 2, sequence: 1, body });
+  t.like(route, { protocol: 80, isOnLink: true, oif: 3, scope: 0 });
+  t.is(String(route?.dst), '10.244.2.0/24');
 });
