@@ -14,6 +14,10 @@ export function parseMac(text: string): Mac {
   return macFromBytes(Buffer.from(hex, 'hex'));
 }
 
+/** Whether an interface can have the address: neither a group's nor zero. */
+export const isUnicast = (mac: Mac): boolean =>
+  ((macToBytes(mac)[0] ?? 0) & 1) === 0 && mac !== '00:00:00:00:00:00';
+
 /** The text form of six bytes. */
 export function macFromBytes(bytes: ArrayLike<number>): Mac {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':') as Mac;

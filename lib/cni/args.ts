@@ -1,8 +1,10 @@
 /** CNI_ARGS: "K=V;K=V", an old way to ask for things. Keys are case-sensitive. */
-import { type Mac, parseMac } from '#lib/addr/mac.ts';
+import { AddressError } from '#lib/addr/address.ts';
+import type { Mac } from '#lib/addr/mac.ts';
 import type { Environment } from '#lib/sys/process.ts';
 import { CniError, CODE } from './error.ts';
-import { shorten } from './shorten.ts';
+import { parseInterfaceMac } from './schema.ts';
+import { shorten, shortenIn } from './shorten.ts';
 
 /**
  * The values of the keys that the caller knows. Unknown ones are an error unless IgnoreUnknown is true, as the
@@ -36,9 +38,10 @@ export function macArgument(env: Environment): Mac | undefined {
   const { MAC = '' } = parseArgs(env['CNI_ARGS'] ?? '', ['MAC']);
   if (MAC === '') return undefined;
   try {
-    return parseMac(MAC);
-  } catch {
-    throw invalid(`ARGS: MAC="${shorten(MAC)}" is not a MAC address`);
+    return parseInterfaceMac(MAC);
+  } catch (error) {
+    if (!(error instanceof AddressError)) throw error;
+    throw invalid(`ARGS: MAC=${shortenIn(error.message, MAC)}`);
   }
 }
 

@@ -24,9 +24,24 @@ export const NO_DNS: Dns = { nameservers: [], domain: '', search: [], options: [
 export const isEmptyDns = ({ nameservers, domain, search, options }: Dns): boolean =>
   domain === '' && nameservers.length + search.length + options.length === 0;
 
-/** The settings of a configuration, or where there are none those of somebody else. */
-export const preferDns = (own: Dns | undefined, other: Dns): Dns =>
-  own === undefined || isEmptyDns(own) ? other : own;
+/** DNS settings that replace those of somebody else: undefined unless a key is there, be it an empty list. An empty domain is none. */
+export const DnsOverride = z.pipe(
+  z.optional(
+    object(() => ({
+      nameservers: z.optional(z.array(z.string())),
+      domain: textOrEmpty,
+      search: z.optional(z.array(z.string())),
+      options: z.optional(z.array(z.string())),
+    })),
+  ),
+  z.transform((own): Dns | undefined => {
+    const { nameservers, domain = '', search, options } = own ?? {};
+    const isSet =
+      domain !== '' || [nameservers, search, options].some((list) => list !== undefined);
+    if (!isSet) return undefined;
+    return { nameservers: nameservers ?? [], domain, search: search ?? [], options: options ?? [] };
+  }),
+);
 
 /** An attachment that is still wanted, in the list that GC gets. */
 const ValidAttachment = object(() => ({ containerID: z.string(), ifname: z.string() }));

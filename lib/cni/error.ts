@@ -74,7 +74,8 @@ export function toCniError(error: unknown): CniError {
   if (error instanceof AggregateError) return combine(error.errors.map(toCniError));
   if (error instanceof NetfilterError) return fromNetfilter(error);
   if (!(error instanceof Error)) return new CniError(CODE.INTERNAL, String(error));
-  return new CniError(codeOf(error), error.message, causes(error), { cause: error });
+  const details = causes(error) || adviceFor(error);
+  return new CniError(codeOf(error), error.message, details, { cause: error });
 }
 
 function fromNetfilter(error: NetfilterError): CniError {
@@ -90,6 +91,21 @@ function codeOf(error: Error): number {
   if (failedCalls.some((kind) => error instanceof kind)) return CODE.IO_FAILURE;
   if (error instanceof ChildError && error.code === 'timeout') return CODE.TRY_AGAIN_LATER;
   return CODE.INTERNAL;
+}
+
+/** What an errno means that the kernel gives no words with, where a configuration or the node's set-up can cause it. */
+const ADVICE: Readonly<Record<string, string>> = {
+  EPERM:
+    'a plugin needs root in the namespaces of node and pod (CAP_NET_ADMIN, CAP_SYS_ADMIN): is the runtime rootless, or confined?',
+  EOPNOTSUPP:
+    'this kernel cannot do what was asked for: a module is missing or could not be loaded, or the kernel is too old',
+  EROFS: 'the file system is read-only here, as /proc/sys is in most containers',
+};
+
+function adviceFor(error: Error): string {
+  const hasWords = error instanceof NetlinkError && error.kernelMessage !== undefined;
+  if (hasWords || !(error instanceof NetlinkError || error instanceof SysError)) return '';
+  return ADVICE[error.code] ?? '';
 }
 
 /** Several steps failed: the first one's code, all of their words. */

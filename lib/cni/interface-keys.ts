@@ -1,6 +1,6 @@
 /** The keys that all plugins have in common that make interfaces, ask IPAM for addresses and masquerade them. */
 import * as z from 'zod/mini';
-import { Dns } from './config.ts';
+import { DnsOverride } from './config.ts';
 import { flag, integer, object, optional, prefix, textOrEmpty, tolerant } from './schema.ts';
 
 /** The largest IPv4 packet. */
@@ -19,7 +19,7 @@ export const interfaceKeys = () => ({
   /** The IPAM plugin and its configuration; no type: no addresses. */
   ipam: z.optional(object(() => ({ type: textOrEmpty }))),
   /** DNS settings that replace those of the IPAM plugin. */
-  dns: z.optional(Dns),
+  dns: z.optional(DnsOverride),
 });
 type InterfaceKeys = z.infer<z.ZodMiniObject<ReturnType<typeof interfaceKeys>>>;
 

@@ -1,7 +1,7 @@
 /** Building blocks for configuration schemas (zod), and the readable form of what is wrong with a configuration. */
 import * as z from 'zod/mini';
-import { Address } from '#lib/addr/address.ts';
-import { parseMac } from '#lib/addr/mac.ts';
+import { Address, AddressError } from '#lib/addr/address.ts';
+import { isUnicast, type Mac, parseMac } from '#lib/addr/mac.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import { CniError, CODE } from './error.ts';
 import { shorten, shortenIn } from './shorten.ts';
@@ -101,6 +101,20 @@ export const prefix = textAs((text) => Prefix.parse(text));
 
 /** An optional hardware address, where empty text means none. */
 export const macIfAny = z.optional(textAs((text) => (text === '' ? undefined : parseMac(text))));
+
+/** An optional hardware address for an interface, where empty text means none. */
+export const interfaceMacIfAny = z.optional(
+  textAs((text) => (text === '' ? undefined : parseInterfaceMac(text))),
+);
+
+/** A hardware address that an interface can have. @throws AddressError */
+export function parseInterfaceMac(text: string): Mac {
+  const mac = parseMac(text);
+  if (isUnicast(mac)) return mac;
+  throw new AddressError(
+    `"${text}" is the address of a group or zero, which no interface can have`,
+  );
+}
 
 /** A whole number from `least` to `most`. */
 export const integer = (least: number, most: number = Number.MAX_SAFE_INTEGER) =>

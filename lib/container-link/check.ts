@@ -1,13 +1,12 @@
 /** CHECK of a container's interface, of whatever kind, against the result of its ADD. */
-import type { Address } from '#lib/addr/address.ts';
 import { broken, type Finding, type Findings } from '#lib/cni/finding.ts';
 import type { AttachmentCall } from '#lib/cni/plugin.ts';
-import type { Result, ResultInterface, ResultRoute } from '#lib/cni/result.ts';
+import type { Result, ResultInterface } from '#lib/cni/result.ts';
 import { missingAddresses } from '#lib/net/address.ts';
 import { getLink, isUp, type Link } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
-import { listRoutes } from '#lib/net/route.ts';
-import { type AddressPlan, firstGateway } from './configure.ts';
+import { listRoutes, type Route } from '#lib/net/route.ts';
+import { type AddressPlan, describeRoute, plannedRoutes, type RoutePlan } from './configure.ts';
 
 /** What the network wants of its interfaces; undefined: the kernel's MTU. */
 interface MtuConfig {
@@ -76,16 +75,17 @@ export function* checkMac(link: Link, { mac }: ResultInterface): Findings {
 }
 
 /** Every address and route of the plan is there. */
-export function* checkAddresses(
-  rtnl: Netlink,
-  link: Link,
-  plan: Omit<AddressPlan, 'dad'>,
-): Findings {
+export function* checkAddresses(rtnl: Netlink, link: Link, plan: RoutePlan): Findings {
   const addresses = plan.ips.map(({ address }) => address);
   for (const missing of missingAddresses(rtnl, link, addresses)) {
     yield broken(`Failed to find "${missing}" on interface "${link.name}"`);
   }
-  for (const route of plan.routes) yield* checkRoute(rtnl, link, plan, route);
+  for (const route of plannedRoutes(plan, link)) {
+    const present = listRoutes(rtnl, route.dst.family, link);
+    if (!present.some((candidate) => isAsPlanned(candidate, route))) {
+      yield missingRoute(route, link);
+    }
+  }
 }
 
 /** The rest of each address's subnet is on the link. */
@@ -94,30 +94,26 @@ export function* checkConnected(rtnl: Netlink, link: Link, ips: AddressPlan['ips
     const dst = address.masked();
     const found = listRoutes(rtnl, dst.family, link).some((route) => route.dst.equals(dst));
     // A subnet of one address has no rest.
-    if (address.hostBits > 0 && !found) yield missingRoute({ dst }, undefined, link);
+    if (address.hostBits > 0 && !found) yield missingRoute({ dst }, link);
   }
 }
 
-/** Defaults are compared by network alone, as the reference does: containers may choose another gateway. */
-function* checkRoute(
-  rtnl: Netlink,
-  link: Link,
-  plan: Omit<AddressPlan, 'dad'>,
-  route: ResultRoute,
-): Findings {
-  const { dst } = route;
-  const gw = route.gw ?? firstGateway(plan.ips, dst.family);
-  const found = listRoutes(rtnl, dst.family, link).some(
-    (candidate) =>
-      candidate.dst.equals(dst.masked()) &&
-      (dst.bits === 0 || gw === undefined || candidate.gw?.equals(gw) === true),
+/** linux/rtnetlink.h */
+const RT_TABLE_MAIN = 254;
+
+/** Defaults of the main table are compared by network alone, as the reference does: containers may choose another gateway. */
+function isAsPlanned(candidate: Route, planned: Route): boolean {
+  const table = planned.table ?? RT_TABLE_MAIN;
+  if (!candidate.dst.equals(planned.dst) || candidate.table !== table) return false;
+  if (planned.dst.bits === 0 && table === RT_TABLE_MAIN) return true;
+  return (
+    String(candidate.gw) === String(planned.gw) &&
+    (planned.priority === undefined || candidate.priority === planned.priority) &&
+    (planned.mtuBytes === undefined || candidate.mtuBytes === planned.mtuBytes) &&
+    (planned.advmssBytes === undefined || candidate.advmssBytes === planned.advmssBytes)
   );
-  if (!found) yield missingRoute(route, gw, link);
 }
 
 /** A route that is not there. */
-export const missingRoute = (
-  { dst }: Pick<ResultRoute, 'dst'>,
-  gw: Address | undefined,
-  { name }: Link,
-): Finding => broken(`Expected route "${dst} via ${gw ?? 'none'} dev ${name}" not found`);
+export const missingRoute = (route: Pick<Route, 'dst' | 'gw'>, link: Link): Finding =>
+  broken(`Expected route "${describeRoute(route, link)}" not found`);

@@ -1,15 +1,16 @@
 /** Giving a container's interface what an IPAM plugin answered: sysctls, addresses, routes. */
-import type { Address, Family } from '#lib/addr/address.ts';
+import type { Address } from '#lib/addr/address.ts';
 import { CniError, CODE, step } from '#lib/cni/error.ts';
 import type { ResultIp, ResultRoute } from '#lib/cni/result.ts';
 import { addAddress, listAddresses } from '#lib/net/address.ts';
 import { type Link, setLinkMac, setLinkUp } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
-import { addRoute } from '#lib/net/route.ts';
+import { addRoute, type Route } from '#lib/net/route.ts';
 import { poll } from '#lib/sys/clock.ts';
 import { isSysError } from '#lib/sys/error.ts';
 import { type Netns, within } from '#lib/sys/netns.ts';
-import { readSysctl, trySysctl, writeSysctl } from '#lib/sys/sysctl.ts';
+import { trySysctl, writeSysctl } from '#lib/sys/sysctl.ts';
+import { requireIpv6, requireIpv6Mtu } from './ipv6.ts';
 
 /** Duplicate address detection takes a second or two. */
 const DAD_LIMIT_MS = 5_000;
@@ -39,30 +40,52 @@ export function configureInterface(container: Container, plan: AddressPlan): voi
 export function configureAddresses(container: Container, plan: Omit<AddressPlan, 'routes'>): void {
   const { netns, rtnl, link } = container;
   const noDad = !plan.dad;
+  const addresses = plan.ips.map(({ address }) => address);
+  requireIpv6(addresses);
+  requireIpv6Mtu(addresses, link.mtuBytes, `the MTU of "${link.name}"`);
   within(netns, () => prepare(link.name, plan));
-  for (const { address } of plan.ips) addAddress(rtnl, link, address, { noDad });
+  for (const address of addresses) addAddress(rtnl, link, address, { noDad });
   setLinkUp(rtnl, link);
-  if (plan.dad && plan.ips.some(({ address }) => address.family === 6)) awaitDad(rtnl, link);
+  if (plan.dad && addresses.some(({ family }) => family === 6)) awaitDad(rtnl, link);
 }
 
-/** Adds the routes of the plan, through their gateways or the addresses'. @throws CniError */
-export function addRoutes({ rtnl, link }: Container, plan: Omit<AddressPlan, 'dad'>): void {
-  for (const route of plan.routes) {
-    const gw = route.gw ?? firstGateway(plan.ips, route.dst.family);
-    step(`failed to add route "${route.dst} via ${gw ?? 'none'} dev ${link.name}"`, () =>
-      addRoute(rtnl, {
-        dst: route.dst,
-        gw,
-        oif: link.index,
-        mtuBytes: route.mtu || undefined,
-        advmssBytes: route.advmss || undefined,
-        priority: route.priority || undefined,
-        table: route.table,
-        scope: route.scope,
-      }),
-    );
+/** Adds the routes of the plan. @throws CniError */
+export function addRoutes({ rtnl, link }: Container, plan: RoutePlan): void {
+  for (const route of plannedRoutes(plan, link)) {
+    step(`failed to add route "${describeRoute(route, link)}"`, () => addRoute(rtnl, route));
   }
 }
+
+/** Addresses, and the routes that may go through their gateways. */
+export type RoutePlan = Omit<AddressPlan, 'dad'>;
+
+/** linux/rtnetlink.h: a destination on the link itself, or narrower. */
+const RT_SCOPE_LINK = 253;
+
+/** The routes of a plan as the kernel gets them, and as they are looked for again. */
+export const plannedRoutes = ({ ips, routes }: RoutePlan, { index }: Link): Route[] =>
+  routes.map((route) => ({
+    dst: route.dst.masked(),
+    gw: gatewayOf(route, ips),
+    oif: index,
+    mtuBytes: route.mtu || undefined,
+    advmssBytes: route.advmss || undefined,
+    priority: route.priority || undefined,
+    table: route.table || undefined,
+    scope: route.scope,
+  }));
+
+/** The gateway that a route names, or that of the addresses; undefined: its destination is on the link. 0.0.0.0 and :: name none. */
+function gatewayOf({ gw, scope, dst }: ResultRoute, ips: readonly ResultIp[]): Address | undefined {
+  if (gw !== undefined) return gw.value === 0n ? undefined : gw;
+  if (scope !== undefined && scope >= RT_SCOPE_LINK) return undefined;
+  return ips.find(({ address, gateway }) => gateway !== undefined && address.family === dst.family)
+    ?.gateway;
+}
+
+/** A route in iproute2's words. */
+export const describeRoute = ({ dst, gw }: Pick<Route, 'dst' | 'gw'>, { name }: Link): string =>
+  `${dst} via ${gw ?? 'none'} dev ${name}`;
 
 /**
  * Tells the link that the addresses are at this hardware address now (gratuitous ARP, unsolicited neighbour advertisements):
@@ -73,28 +96,16 @@ export function announceAddresses({ rtnl, link }: Container): void {
   if (link.mac !== undefined) setLinkMac(rtnl, link, link.mac);
 }
 
-/** The gateway that routes of a family take if they name none. */
-export const firstGateway = (ips: readonly ResultIp[], family: Family): Address | undefined =>
-  ips.find(({ address, gateway }) => gateway !== undefined && address.family === family)?.gateway;
-
 function prepare(ifName: string, { ips, dad }: Omit<AddressPlan, 'routes'>): void {
   // The kernel then announces the addresses whenever the interface comes up or gets a hardware address.
   trySysctl(`net/ipv4/conf/${ifName}/arp_notify`, '1');
   trySysctl(`net/ipv6/conf/${ifName}/ndisc_notify`, '1');
   trySysctl(`net/ipv6/conf/${ifName}/accept_dad`, dad ? '1' : '0');
   if (dad) trySysctl(`net/ipv6/conf/${ifName}/enhanced_dad`, '1');
-  const first = ips.find(({ address }) => address.family === 6);
-  if (first !== undefined) enableIpv6(ifName, first);
+  if (ips.some(({ address }) => address.family === 6)) enableIpv6(ifName);
 }
 
-function enableIpv6(ifName: string, { address }: ResultIp): void {
-  if (readSysctl(`net/ipv6/conf/${ifName}/disable_ipv6`) === undefined) {
-    throw new CniError(
-      CODE.IO_FAILURE,
-      `failed to enable IPv6 for interface "${ifName}": this kernel has no IPv6, and IPAM gave "${address}"`,
-      'take the IPv6 range out of the network configuration, or boot without ipv6.disable=1',
-    );
-  }
+function enableIpv6(ifName: string): void {
   step(`failed to enable IPv6 for interface "${ifName}"`, () => {
     for (const name of ['lo', ifName]) writeSysctl(`net/ipv6/conf/${name}/disable_ipv6`, '0');
     keepAddressOnDown(ifName);

@@ -17,6 +17,8 @@ import { addLink } from '#lib/net/new-link.ts';
 import { randomMac } from '#lib/net/veth.ts';
 import { trySysctl } from '#lib/sys/sysctl.ts';
 import { type BridgeConfig, usesVlans } from './config.ts';
+import { raiseMtu } from './mtu.ts';
+import { explainVlans } from './vlans.ts';
 
 /** The bridge of the configuration, up; `gateway` is the address it is to have, if any. @throws CniError */
 export function ensureBridge(
@@ -27,7 +29,8 @@ export function ensureBridge(
 ): Link {
   return step(`failed to create bridge "${config.bridge}"`, () => {
     if (getLink(host, config.bridge) === undefined) createBridge(host, config, gateway, undo);
-    const bridge = requireBridge(host, config.bridge);
+    const found = requireBridge(host, config.bridge);
+    const bridge = { ...found, mtuBytes: raiseMtu(host, found, config.mtuBytes, undo) };
     if (!isUp(bridge)) setLinkUp(host, bridge);
     if (config.promiscuous && (bridge.flags & IFF.PROMISC) === 0)
       setLinkPromiscuous(host, bridge, true);
@@ -69,14 +72,9 @@ function createBridge(
   // Before: the kernel may do it and its answer be lost.
   undo.defer(() => isOurs && deleteUnusedBridge(host, name));
   try {
-    addLink(host, {
-      kind: 'bridge',
-      name,
-      mac: bridgeMac(gateway),
-      mtuBytes,
-      isUp: true,
-      vlanFiltering: usesVlans(config),
-    });
+    const vlanFiltering = usesVlans(config);
+    const link = { name, mac: bridgeMac(gateway), mtuBytes, isUp: true, vlanFiltering };
+    explainVlans(() => addLink(host, { kind: 'bridge', ...link }));
   } catch (error) {
     if (!isNetlinkError(error, 'EEXIST')) throw error;
     // Another ADD was quicker: fine.

@@ -35,9 +35,11 @@ export function* checkAttachment(call: BridgeCall): Findings {
   const bridge = yield* checkBridge(host, config, prevResult);
   const expectation = { kind: VETH, mayBeDown: config.interfaceStaysDown };
   const link = yield* checkContainerLink(container, call, prevResult, expectation);
+  const port = link === undefined ? undefined : getPeer(host, link);
   const ips = ownAddresses(prevResult, attachment);
   if (link !== undefined) {
-    yield* checkPort(host, { bridge, link }, prevResult, config);
+    yield* checkHostEnd(port, link, prevResult, config);
+    if (port !== undefined) yield* checkPort(port, bridge, config);
     yield* checkAddresses(container, link, { ips, routes: prevResult.routes });
     yield* checkConnected(container, link, ips);
   }
@@ -49,7 +51,8 @@ export function* checkAttachment(call: BridgeCall): Findings {
     yield* checkMasquerade(attachment, addresses, config.masquerade);
   }
   if (config.macSpoofCheck && !hasSpoofCheck(attachment)) {
-    yield broken(`The MAC spoof check of "${attachment.ifName}" is missing or was changed`);
+    const what = port === undefined ? attachment.ifName : `port "${port.name}"`;
+    yield broken(`The MAC spoof check of ${what} is missing or was changed`);
   }
 }
 
@@ -70,21 +73,18 @@ function* checkBridge(
   if (expected === undefined) yield broken(`prevResult has no interface "${config.bridge}"`);
   else yield* checkMac(bridge, expected);
   if (!isUp(bridge)) yield broken(`Bridge "${bridge.name}" is down`);
+  if (bridge.mtuBytes < (config.mtuBytes ?? 0)) {
+    yield broken(
+      `Bridge "${bridge.name}" has MTU ${bridge.mtuBytes}, less than ${config.mtuBytes}`,
+    );
+  }
   if (config.promiscuous && bridge.promiscuity === 0) {
     yield broken(`Bridge "${bridge.name}" is not promiscuous`);
   }
   return bridge;
 }
 
-function* checkPort(
-  host: Netlink,
-  { bridge, link }: { bridge: Link | undefined; link: Link },
-  result: Result,
-  config: BridgeConfig,
-): Findings {
-  const port = getPeer(host, link);
-  yield* checkHostEnd(port, link, result, config);
-  if (port === undefined) return;
+function* checkPort(port: Link, bridge: Link | undefined, config: BridgeConfig): Findings {
   if (bridge !== undefined && port.master !== bridge.index) {
     yield broken(`"${port.name}" is not a port of bridge "${bridge.name}"`);
   }

@@ -14,7 +14,7 @@ import {
 import {
   addressIfAny,
   flag,
-  macIfAny,
+  interfaceMacIfAny,
   object,
   optional,
   prefix,
@@ -86,8 +86,8 @@ const Keys = object(() => ({
   disableContainerInterface: flag,
   /** Forward nothing between this port and other isolated ones. */
   portIsolation: flag,
-  runtimeConfig: z.optional(object(() => ({ /** Capability mac. */ mac: macIfAny }))),
-  args: z.optional(object(() => ({ cni: z.optional(object(() => ({ mac: macIfAny }))) }))),
+  runtimeConfig: z.optional(object(() => ({ /** Capability mac. */ mac: interfaceMacIfAny }))),
+  args: z.optional(object(() => ({ cni: z.optional(object(() => ({ mac: interfaceMacIfAny }))) }))),
 }));
 
 /** The configuration of bridge: its keys, checked against each other, with what follows from them. */

@@ -12,6 +12,7 @@ import { listMarkedLinks } from '#lib/ownership/link-mark.ts';
 import { findBridge } from './bridge-link.ts';
 import { type BridgeConfig, configuredGateways } from './config.ts';
 import { gatewayLinkName } from './gateway.ts';
+import { checkMtus } from './mtu.ts';
 
 type BridgeCall = Call<BridgeConfig>;
 
@@ -34,6 +35,10 @@ export function* checkConnectivity(call: BridgeCall): Findings {
       `ip link set ${bridge.name} up; the next ADD does it too`,
     );
   }
+  yield* checkMtus(
+    bridge,
+    pods.filter(({ master }) => master === bridge.index),
+  );
   if (config.isGateway) yield* checkGateway(host, call);
 }
 

@@ -4,14 +4,16 @@ import { CniError, CODE, prefixed, step } from '#lib/cni/error.ts';
 import { validateIfName } from '#lib/cni/environment.ts';
 import type { Result, ResultIp, ResultRoute } from '#lib/cni/result.ts';
 import { enableForwarding } from '#lib/container-link/forwarding.ts';
+import { requireIpv6Mtu } from '#lib/container-link/ipv6.ts';
 import { addAddress, deleteAddress, listAddresses } from '#lib/net/address.ts';
-import { addPortVlans, deletePortVlans, listPortVlans } from '#lib/net/bridge.ts';
 import { deleteLink, getLink, type Link, listLinks, setLinkMac, setLinkUp } from '#lib/net/link.ts';
 import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
 import { addLink } from '#lib/net/new-link.ts';
-import { randomMac, randomVethName } from '#lib/net/veth.ts';
+import { getPeer, randomMac, randomVethName, VETH } from '#lib/net/veth.ts';
 import { log } from '#lib/sys/process.ts';
 import type { BridgeConfig, GatewayKeys } from './config.ts';
+import { raiseMtu } from './mtu.ts';
+import { setPortVlans } from './vlans.ts';
 
 /** Index of the container's interface in the result: after the bridge and the port. */
 const CONTAINER_INTERFACE = 2;
@@ -73,9 +75,11 @@ export function ensureGatewayLink(
   if (name === bridge.name) return bridge;
   return step(`failed to create vlan gateway "${name}"`, () => {
     validateIfName(name);
-    return (
-      getLink(host, name) ?? createVlanGateway(host, bridge, { name, vlan: config.vlan }, undo)
-    );
+    const gateway =
+      getLink(host, name) ?? createVlanGateway(host, bridge, { name, vlan: config.vlan }, undo);
+    const port = getPeer(host, gateway);
+    if (port !== undefined) raiseMtu(host, port, bridge.mtuBytes, undo);
+    return { ...gateway, mtuBytes: raiseMtu(host, gateway, bridge.mtuBytes, undo) };
   });
 }
 
@@ -92,7 +96,7 @@ function createVlanGateway(
     const { mtuBytes } = bridge;
     const peer = { name, mac: randomMac(), mtuBytes };
     const end = { name: near, mac: randomMac(), mtuBytes, isUp: true, master: bridge };
-    addLink(host, { kind: 'veth', ...end, peer });
+    addLink(host, { kind: VETH, ...end, peer });
   } catch (error) {
     const existing = isNetlinkError(error, 'EEXIST') ? getLink(host, name) : undefined;
     if (existing !== undefined) return existing;
@@ -102,8 +106,7 @@ function createVlanGateway(
   const gateway = getLink(host, name);
   if (port === undefined || gateway === undefined)
     throw new CniError(CODE.INTERNAL, `"${name}" vanished`);
-  deletePortVlans(host, port, listPortVlans(host, port));
-  addPortVlans(host, port, [{ id: vlan, untagged: true, pvid: true }]);
+  setPortVlans(host, port, [{ id: vlan, untagged: true, pvid: true }], { isOnly: true });
   setLinkUp(host, gateway);
   return gateway;
 }
@@ -120,6 +123,7 @@ export function ensureGateways(
     config.vlan === 0
       ? 'failed to set bridge addr'
       : 'failed to set vlan interface for bridge with addr';
+  requireIpv6Mtu(plan.gateways, link.mtuBytes, `the MTU of "${link.name}"`);
   for (const gateway of plan.gateways) {
     step(what, () => ensureAddress(host, { link, bridge }, gateway, plan, config.forceAddress));
   }

@@ -3,7 +3,6 @@ import type { Address } from '#lib/addr/address.ts';
 import type { Mac } from '#lib/addr/mac.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
 import { openContainer, openContainerIfAny } from '#lib/cni/attachment.ts';
-import { preferDns } from '#lib/cni/config.ts';
 import { cleanUp } from '#lib/cni/error.ts';
 import { definePlugin } from '#lib/cni/plugin.ts';
 import { requireShape } from '#lib/cni/result.ts';
@@ -14,6 +13,7 @@ import {
   configureInterface,
   type Container,
 } from '#lib/container-link/configure.ts';
+import { requireIpv6, requireIpv6Mtu } from '#lib/container-link/ipv6.ts';
 import { deleteStrayVeth, describeLink, refuseExisting } from '#lib/container-link/veth-pair.ts';
 import { ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus } from '#lib/ipam/ipam.ts';
 import { knownAddresses } from '#lib/container-link/known-addresses.ts';
@@ -30,6 +30,7 @@ import { openRtnl } from '#lib/net/rtnl.ts';
 import { VETH } from '#lib/net/veth.ts';
 import { deleteStaleLinks } from '#lib/ownership/link-mark.ts';
 import { ensureBridge } from './bridge-link.ts';
+import { warnOfLargeFrames } from './mtu.ts';
 import { checkAttachment } from './check.ts';
 import { BridgeConfig, BridgeTeardown, type GatewayKeys, requestedMac } from './config.ts';
 import { ensureGatewayLink, ensureGateways, gatewayLinkName, planGateways } from './gateway.ts';
@@ -55,20 +56,23 @@ export const bridge = definePlugin({
     // Addresses first: when there is none, nothing else was touched.
     const answer = ipamAdd(call, undo);
     const plan = planGateways(answer, config);
-    // What can't be told must not be made: bridges outlive an ADD that fails.
+    const addresses = plan.ips.map(({ address }) => address);
+    // What can't be told or given must not be made: bridges outlive an ADD that fails.
     requireShape(plan.ips, call.cniVersion);
+    requireIpv6(addresses);
+    requireIpv6Mtu(addresses, config.mtuBytes, 'the key "mtu"');
     const bridgeLink = ensureBridge(host, config, plan.gateways[0]?.address, undo);
     const gateway = ensureGatewayLink(host, bridgeLink, config, undo);
     ensureGateways(host, gateway, bridgeLink, plan, config);
 
     const end = { netns, rtnl, owner: attachment, mac };
     const { hostEnd: port, link } = connectPort(host, end, bridgeLink, config, undo);
+    warnOfLargeFrames(bridgeLink, port);
     const container = { netns, rtnl, link };
     if (config.macSpoofCheck && link.mac !== undefined)
       addSpoofCheck(attachment, port.name, link.mac, undo);
     if (plan.ips.length > 0) configureInterface(container, { ...plan, dad: config.dad });
     else if (!config.interfaceStaysDown) setLinkUp(rtnl, link);
-    const addresses = plan.ips.map(({ address }) => address);
     if (config.masquerade !== undefined) masquerade(attachment, addresses, config.masquerade, undo);
 
     if (!config.interfaceStaysDown) awaitForwarding(host, bridgeLink, port);
@@ -85,7 +89,7 @@ export const bridge = definePlugin({
       ],
       ips: plan.ips,
       routes: plan.routes,
-      dns: preferDns(config.dns, answer.dns),
+      dns: config.dns ?? answer.dns,
     };
   },
 

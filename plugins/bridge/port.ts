@@ -6,18 +6,12 @@ import {
   markHostEnd,
   type VethPair,
 } from '#lib/container-link/veth-pair.ts';
-import {
-  addPortVlans,
-  deletePortVlans,
-  isActive,
-  listPortVlans,
-  type PortVlan,
-  setPortOptions,
-} from '#lib/net/bridge.ts';
+import { isActive, type PortVlan, setPortOptions } from '#lib/net/bridge.ts';
 import { getLink, type Link } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
 import { poll } from '#lib/sys/clock.ts';
 import { type BridgeConfig, usesVlans } from './config.ts';
+import { setPortVlans } from './vlans.ts';
 
 /** How long a new port may take until it forwards; the reference plugin waits as long. */
 const FORWARDING_LIMIT_MS = 2_550;
@@ -39,7 +33,10 @@ export function connectPort(
     step(`failed to set options of "${port.name}"`, () => setPortOptions(host, port, config));
   }
   if (usesVlans(config)) {
-    step(`failed to set VLANs of "${port.name}"`, () => setVlans(host, port, config));
+    const isOnly = !config.preserveDefaultVlan;
+    step(`failed to set VLANs of "${port.name}"`, () =>
+      setPortVlans(host, port, portVlans(config), { isOnly }),
+    );
   }
   return pair;
 }
@@ -49,11 +46,6 @@ function portVlans({ vlan, trunk }: BridgeConfig): PortVlan[] {
   const access = { id: vlan === 0 ? 1 : vlan, untagged: true, pvid: true };
   const tagged = trunk.map((id) => ({ id, untagged: false, pvid: false }));
   return [access, ...tagged.filter(({ id }) => id !== access.id)];
-}
-
-function setVlans(host: Netlink, port: Link, config: BridgeConfig): void {
-  if (!config.preserveDefaultVlan) deletePortVlans(host, port, listPortVlans(host, port));
-  addPortVlans(host, port, portVlans(config));
 }
 
 /** Waits until the port is up and the bridge uses it, or will after its spanning tree protocol. @throws CniError with its state */

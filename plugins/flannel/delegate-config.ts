@@ -23,8 +23,9 @@ export function delegateConfig(call: Call<FlannelConfig>, env: SubnetEnv): Json 
     ...frame(call),
     type,
     ipam: {
+      // What is there counts, even if it is empty.
+      type: 'host-local',
       ...config.ipam,
-      type: config.ipam['type'] ?? 'host-local',
       ranges: env.subnets.map((subnet) => [{ subnet: subnet.toString() }]),
       routes: [
         ...config.ipam.routes.map(encodeRoute),

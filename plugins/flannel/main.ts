@@ -6,6 +6,7 @@ import { delegateAdd, delegateCommand, PluginNotFound, requirePlugin } from '#li
 import type { SubnetEnv } from '#lib/flannel/subnet-env.ts';
 import { type AttachmentCall, type Call, definePlugin } from '#lib/cni/plugin.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
+import { requireIpv6Mtu } from '#lib/container-link/ipv6.ts';
 import { delegateType, FlannelConfig, FlannelTeardown } from './config.ts';
 import { checkGateway } from './connectivity.ts';
 import { refuseContradiction } from './contradiction.ts';
@@ -31,6 +32,9 @@ export const flannel = definePlugin({
     const { config, attachment } = call;
     const env = awaitSubnetEnv(config.subnetFile);
     refuseContradiction(config, env);
+    if (!('mtu' in config.delegate)) {
+      requireIpv6Mtu(env.subnets, env.mtuBytes, `FLANNEL_MTU in "${config.subnetFile}"`);
+    }
     const delegate = delegateConfig(call, env);
     using undo = new DisposableStack();
     // Before the delegate is run: whatever becomes of this process, DEL knows whom to ask.

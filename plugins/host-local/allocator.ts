@@ -158,11 +158,19 @@ function exhausted(store: Store, set: RangeSet): never {
 
 /** Why a set has no address: a sentence, and what to do. */
 function fullSet(store: Store, set: RangeSet): [message: string, advice: string] {
+  const message = `no IP addresses available in range set: ${set}`;
+  if (set.capacity === 0n) {
+    const gateways = set.ranges.map(({ gateway }) => gateway).join(', ');
+    return [
+      message,
+      `it has no address but the gateway's (${gateways}), which is never given away: give the network a larger range, or another gateway`,
+    ];
+  }
   const held = heldOf(store.reserved(), set);
   const standings = held.map((address) => store.standingOf(address));
   const count = (...kinds: Standing[]) => standings.filter((kind) => kinds.includes(kind)).length;
   return [
-    `no IP addresses available in range set: ${set}`,
+    message,
     `held: ${held.length}, of these ${count('live')} by live containers, ${count('dead', 'torn')} by dead ones, ` +
       `${count('unknown')} by containers of which nothing is known. Each file in "${store.folder}" names its container: ` +
       `delete those that the runtime does not know, or give the network a larger range`,

@@ -127,9 +127,10 @@ export class Store implements Disposable {
   free(holder: Holder, addresses: readonly Address[]): void {
     if (addresses.length === 0) return;
     this.#change(() => {
+      const freed = new Set(addresses.map(String));
+      const rest = this.#reservedOf(holder).filter(({ address }) => !freed.has(String(address)));
       for (const address of addresses) this.#files.delete(address);
-      const evidence = this.#noted(holder)?.evidence;
-      this.#note({ holder, reserved: this.#reservedOf(holder), evidence });
+      this.#note({ holder, reserved: rest, evidence: this.#noted(holder)?.evidence });
     });
   }
 
@@ -187,12 +188,19 @@ export class Store implements Disposable {
     });
   }
 
-  /** What a holder has, according to index or scan, and the files themselves. */
+  /**
+   * What a holder has: what the files say. A file that says something else than the index was rewritten in place, which does not show in the
+   * folder: then all of them are read.
+   */
   #reservedOf(holder: Holder): Reserved[] {
-    return (this.#noted(holder)?.reserved ?? []).filter(({ address }) => {
+    const noted = this.#noted(holder)?.reserved ?? [];
+    const own = noted.filter(({ address }) => {
       const found = this.#files.holderOf(address);
       return found !== undefined && sameAttachment(found, holder);
     });
+    if (own.length === noted.length || this.#scanned !== undefined) return own;
+    this.#scan();
+    return this.#reservedOf(holder);
   }
 
   /** What index or scan say of a holder. */

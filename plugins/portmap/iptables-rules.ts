@@ -28,6 +28,9 @@ const MASQ = 'CNI-HOSTPORT-MASQ';
 /** Length of a chain's name: iptables allows 28. */
 const CHAIN_LENGTH = 28;
 
+/** The kernel's chains that lead to the shared ones. */
+const HOOKS = new Set(['PREROUTING', 'OUTPUT', 'POSTROUTING']);
+
 /** How many ports the match multiport takes. */
 const MULTIPORT_LIMIT = 15;
 
@@ -63,6 +66,17 @@ export function sharedLines(table: Table, keys: MasqueradeKeys): string[] {
         ]
       : []),
   ];
+}
+
+/** The lines that take the shared chains out if no container has a rule in them: a chain with rules would refuse to go. */
+export function unusedSharedLines(table: Table): string[] {
+  if (rulesOf(table, DNAT).length > 0) return [];
+  const chains = [DNAT, SETMARK, MASQ].filter((chain) => table.chains.has(chain));
+  const jumps = table.rules.filter(({ target }) => chains.includes(target));
+  // A container's chain may be there that nothing leads to.
+  if (!jumps.every(({ chain }) => HOOKS.has(chain))) return [];
+  const own = table.rules.filter(({ chain }) => chain === SETMARK || chain === MASQ);
+  return [...removal([...jumps, ...own]), ...chains.map((chain) => `-X ${chain}`)];
 }
 
 /** The line that adds a rule, `place` being verb and chain; none if it is there, whatever its comment. */

@@ -25,7 +25,7 @@ import {
 import type { Container } from '#lib/ownership/owner.ts';
 import { areOfGone } from '#lib/ownership/rule-evidence.ts';
 import { staleness } from '#lib/ownership/staleness.ts';
-import type { PortmapConfig } from './config.ts';
+import type { MasqueradeKeys, PortmapConfig } from './config.ts';
 import { describeHostPort, FAMILIES, type Forward } from './forward.ts';
 import {
   chainOf,
@@ -36,17 +36,37 @@ import {
   sharedLines,
   targetAddress,
   targetOf,
+  unusedSharedLines,
 } from './iptables-rules.ts';
 
 /** Where all containers' chains begin. */
 const HOOKS = ['PREROUTING', 'OUTPUT'] as const;
 
-/** Adds mappings by one iptables-restore a family. @throws CniError with what iptables said, or that names who holds a port */
+/**
+ * Lets `undo` take out the chains that all containers share, if they are not there yet and nobody uses them then. To be called before what
+ * takes out the container's own. @throws NetlinkError, SysError
+ */
+export function deferSharedChains(
+  nftables: Nftables | undefined,
+  wanted: readonly Forward[],
+  undo: DisposableStack,
+): void {
+  for (const family of new Set(wanted.map((forward) => forward.family))) {
+    if (hasChain(nftables, family, { table: 'nat', chain: DNAT })) continue;
+    undo.defer(() => updateTable(family, 'nat', unusedSharedLines));
+  }
+}
+
+/**
+ * Adds mappings by one iptables-restore a family. @throws CniError that names who holds a port, or the chain that is missing;
+ * NetfilterError with what iptables said
+ */
 export function addMappings(
   owner: Attachment,
   wanted: readonly Forward[],
   config: PortmapConfig,
 ): void {
+  requireExternalChain(wanted, config.masquerade);
   for (const family of FAMILIES) {
     const own = wanted.filter((forward) => forward.family === family);
     if (own.length === 0) continue;
@@ -55,6 +75,22 @@ export function addMappings(
       ...sharedLines(table, config.masquerade),
       ...containerLines(table, owner, own, config),
     ]);
+  }
+}
+
+/** Somebody else makes the chain that marks: without it iptables would refuse the rules in words about lines. @throws CniError */
+function requireExternalChain(
+  wanted: readonly Forward[],
+  { snat, externalChain }: MasqueradeKeys,
+): void {
+  if (!snat || externalChain === undefined) return;
+  for (const family of new Set(wanted.map((forward) => forward.family))) {
+    if (readTable(family, 'nat').chains.has(externalChain)) continue;
+    throw new CniError(
+      CODE.TRY_AGAIN_LATER,
+      `Chain "${externalChain}" of "externalSetMarkChain" is not in table nat of IPv${family}`,
+      'kube-proxy makes such chains, in its mode iptables, for the families that it serves: see that it runs; or leave the key out, and portmap marks by itself',
+    );
   }
 }
 

@@ -39,6 +39,9 @@ export const portmap = definePlugin({
     releaseReused(nftables, attachment, prevResult);
     if (wanted.length === 0) return prevResult;
     using undo = new DisposableStack();
+    if (chooseBackend(config.backend, nftables) === 'iptables') {
+      iptables.deferSharedChains(nftables, wanted, undo);
+    }
     undo.defer(() => unmap({ ...call, config: { runtimeConfig: {} } }));
     step('failed to set up port mappings', () => map(nftables, attachment, wanted, config));
     if (config.masquerade.snat) openLocalhost(wanted);

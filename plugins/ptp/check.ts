@@ -60,7 +60,7 @@ function* checkRoutes(rtnl: Netlink, link: Link, routes: readonly Route[]): Find
   for (const route of routes) {
     const present = listRoutes(rtnl, route.dst.family, link);
     if (!present.some((candidate) => isSame(candidate, route))) {
-      yield missingRoute(route, route.gw, link);
+      yield missingRoute(route, link);
     }
   }
 }

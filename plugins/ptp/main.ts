@@ -1,6 +1,5 @@
 /** ptp: joins a container to the host by a veth pair and routes, without a bridge. CNI SPEC §2; example: conf/40-static-ptp.conflist. */
 import { openContainer, openContainerIfAny } from '#lib/cni/attachment.ts';
-import { preferDns } from '#lib/cni/config.ts';
 import { cleanUp, CniError, CODE } from '#lib/cni/error.ts';
 import { attempt } from '#lib/cni/finding.ts';
 import { definePlugin } from '#lib/cni/plugin.ts';
@@ -13,6 +12,7 @@ import {
   refuseExisting,
 } from '#lib/container-link/veth-pair.ts';
 import { enableForwarding } from '#lib/container-link/forwarding.ts';
+import { requireIpv6, requireIpv6Mtu } from '#lib/container-link/ipv6.ts';
 import { ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus } from '#lib/ipam/ipam.ts';
 import { knownAddresses } from '#lib/container-link/known-addresses.ts';
 import {
@@ -55,6 +55,8 @@ export const ptp = definePlugin({
       interface: CONTAINER_INTERFACE,
     }));
     const addresses = ips.map(({ address }) => address);
+    requireIpv6(addresses);
+    requireIpv6Mtu(addresses, config.mtuBytes, 'the key "mtu"');
     enableForwarding(addresses.map(({ family }) => family));
 
     const end = { netns, rtnl, owner: attachment };
@@ -70,7 +72,7 @@ export const ptp = definePlugin({
       interfaces: [describeLink(hostEnd), { ...describeLink(link), sandbox: attachment.netns }],
       ips,
       routes: answer.routes,
-      dns: preferDns(config.dns, answer.dns),
+      dns: config.dns ?? answer.dns,
     };
   },
 

@@ -4,7 +4,15 @@ import { macArgument } from '#lib/cni/args.ts';
 import { duplicateKeys } from '#lib/cni/duplicate-keys.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import type { AttachmentCall } from '#lib/cni/plugin.ts';
-import { integer, macIfAny, object, textIfAny, textOrEmpty, tolerant } from '#lib/cni/schema.ts';
+import {
+  integer,
+  interfaceMacIfAny,
+  macIfAny,
+  object,
+  textIfAny,
+  textOrEmpty,
+  tolerant,
+} from '#lib/cni/schema.ts';
 import type { LinkAttributes } from './link-attributes.ts';
 import { type Sysctl, sysctlName } from './sysctl.ts';
 
@@ -24,7 +32,7 @@ const tunables = {
   /** Kernel parameters below net, such as net.core.somaxconn, and their values; IFNAME in a name is the interface's. */
   sysctl: z.optional(z.record(z.string(), z.string())),
   /** Hardware address of the container's interface. */
-  mac: macIfAny,
+  mac: interfaceMacIfAny,
   /** Make the interface promiscuous; false leaves it as it is. */
   promisc: z.optional(z.boolean()),
   /** MTU of the interface, in bytes; 0 leaves it as it is. */
@@ -39,7 +47,7 @@ export const TuningConfig = object(() => ({
   ...tunables,
   /** Folder of the backups; default /run/cni/tuning. */
   dataDir: textOrEmpty,
-  runtimeConfig: z.optional(object(() => ({ /** Capability mac. */ mac: macIfAny }))),
+  runtimeConfig: z.optional(object(() => ({ /** Capability mac. */ mac: interfaceMacIfAny }))),
   args: z.optional(object(() => ({ cni: z.optional(object(() => tunables)) }))),
 }));
 

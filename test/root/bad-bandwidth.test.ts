@@ -16,17 +16,18 @@ const CASES: Readonly<Record<string, BadCall>> = {
   },
   'a rate without burst': {
     code: 7,
-    message: /Invalid limits: "ingressBurst" if rate is set, burst must also be set/,
+    message: /Invalid network config "net1": "ingressBurst" if rate is set, burst must also be set/,
     call: limits({ ingressBurst: 0 }),
   },
   'a burst without rate': {
     code: 7,
-    message: /"egressBurst" if burst is set, rate must also be set/,
+    message: /"egressRate" if burst is set, rate must also be set/,
     call: limits({ egressRate: undefined }),
   },
   "the runtime's rate without burst": {
     code: 7,
-    message: /Invalid runtimeConfig\.bandwidth: "ingressBurst" if rate is set/,
+    message:
+      /Invalid network config "net1": "runtimeConfig\.bandwidth\.ingressBurst" if rate is set/,
     call: chainedWith('bandwidth', { runtimeConfig: { bandwidth: { IngressRate: 8000 } } }),
   },
   'a burst of less than a byte': {

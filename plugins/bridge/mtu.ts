@@ -1,0 +1,49 @@
+/** MTUs of bridge and ports: a frame that is larger than the bridge's MTU vanishes at it without a word. */
+import { type Findings, limited } from '#lib/cni/finding.ts';
+import { type Link, setLinkMtu } from '#lib/net/link.ts';
+import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
+import { log } from '#lib/sys/process.ts';
+import { describeEnds } from '#lib/container-link/pod-ends.ts';
+
+/**
+ * Raises the MTU of an interface that the network's frames pass, if it is smaller: the network's "mtu" was raised since it was made. `undo` sets
+ * it back. @returns the MTU that it has then
+ */
+export function raiseMtu(
+  host: Netlink,
+  link: Link,
+  mtuBytes: number | undefined,
+  undo: DisposableStack,
+): number {
+  if (mtuBytes === undefined || link.mtuBytes >= mtuBytes) return link.mtuBytes;
+  try {
+    // Before: the kernel may do it and its answer be lost.
+    undo.defer(() => setLinkMtu(host, link, link.mtuBytes));
+    setLinkMtu(host, link, mtuBytes);
+    return mtuBytes;
+  } catch (error) {
+    if (!isNetlinkError(error)) throw error;
+    // The pod works with small frames.
+    log(`bridge: cannot raise the MTU of "${link.name}" to ${mtuBytes}: ${error.message}`);
+    return link.mtuBytes;
+  }
+}
+
+/** Says so where a pod gets a larger MTU than its bridge has. */
+export function warnOfLargeFrames(bridge: Link, port: Link): void {
+  if (port.mtuBytes <= bridge.mtuBytes) return;
+  log(
+    `bridge: "${bridge.name}" has MTU ${bridge.mtuBytes}, the pod's interface ${port.mtuBytes}: larger frames vanish at the bridge. Set "mtu" in the network configuration`,
+  );
+}
+
+/** STATUS: no pod has a larger MTU than its bridge. */
+export function* checkMtus(bridge: Link, ports: readonly Link[]): Findings {
+  const large = ports.filter(({ mtuBytes }) => mtuBytes > bridge.mtuBytes);
+  if (large.length === 0) return;
+  const most = Math.max(...large.map(({ mtuBytes }) => mtuBytes));
+  yield limited(
+    `Bridge "${bridge.name}" has MTU ${bridge.mtuBytes}, and its ports ${describeEnds(large)} have up to ${most}: larger frames vanish at the bridge`,
+    `ip link set ${bridge.name} mtu ${most}; or set "mtu" in the network configuration, which the next ADD gives the bridge too`,
+  );
+}
