@@ -8,14 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { execa } from 'execa';
+import { ROOT } from '#scripts/world/paths.ts';
+import { systemPath } from '#scripts/world/tools.ts';
 
-const ROOT = join(import.meta.dirname, '..');
-
-// npm puts the packages' programs first in PATH, and one of them is called nft too.
-process.env['PATH'] = (process.env['PATH'] ?? '')
-  .split(':')
-  .filter((folder) => !folder.includes('node_modules'))
-  .join(':');
+process.env['PATH'] = systemPath(process.env['PATH'] ?? '');
 
 /** The folder of the packed executables; undefined: the tests run the source. */
 export const BIN = process.env['CNI_TEST_BIN'] && join(ROOT, process.env['CNI_TEST_BIN']);

@@ -6,8 +6,8 @@ import { invoke } from '#lib/cni/plugin.ts';
 import { deleteLink } from '#lib/net/link.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
 import { within } from '#lib/sys/netns.ts';
-import { ip, netnsPath } from '../demo/command.ts';
-import { makeExecutable } from '../executable.ts';
+import { ip, netnsPath } from '#scripts/world/command.ts';
+import { makeExecutable } from '#scripts/build/executable.ts';
 import type { Plugin } from './chain.ts';
 import type { Call, Side } from './side.ts';
 

@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { dlopen } from 'node:ffi';
 import { text } from 'node:stream/consumers';
 import { type Netns, within } from '#lib/sys/netns.ts';
-import { DemoFailure } from '../demo/failure.ts';
+import { ScriptFailure } from '#scripts/world/failure.ts';
 
 /** sys/resource.h: struct rusage begins with two struct timeval, the user's time and the system's. */
 const RUSAGE_CHILDREN = -1;
@@ -36,7 +36,7 @@ export interface Outcome {
   readonly wallMs: number;
 }
 
-/** Runs a program in a network namespace. @throws DemoFailure with what it said if it fails */
+/** Runs a program in a network namespace. @throws ScriptFailure with what it said if it fails */
 export function runTimed(netns: Netns, { program, args = [], env, input }: Run): Outcome {
   const start = performance.now();
   const ended = within(netns, () => spawnSync(program, args, { env, input }));
@@ -46,7 +46,7 @@ export function runTimed(netns: Netns, { program, args = [], env, input }: Run):
   return { wallMs, stdout: stdout.toString() };
 }
 
-/** The same without holding up others that run. @returns what it printed @throws DemoFailure */
+/** The same without holding up others that run. @returns what it printed @throws ScriptFailure */
 export async function runBeside(netns: Netns, run: Run): Promise<string> {
   const { program, args = [], env, input } = run;
   const child = within(netns, () => spawn(program, args, { env }));
@@ -63,5 +63,5 @@ export async function runBeside(netns: Netns, run: Run): Promise<string> {
   return stdout;
 }
 
-const failure = (program: string, env: Run['env'], words: string): DemoFailure =>
-  new DemoFailure(`${env['CNI_COMMAND'] ?? 'a run'} by "${program}" failed: ${words}`);
+const failure = (program: string, env: Run['env'], words: string): ScriptFailure =>
+  new ScriptFailure(`${env['CNI_COMMAND'] ?? 'a run'} by "${program}" failed: ${words}`);

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { openNetns, type Netns } from '#lib/sys/netns.ts';
-import { ip, netnsPath, run } from '../demo/command.ts';
+import { addNetns, netnsPath, run } from '#scripts/world/command.ts';
 import { type Outcome, runBeside, runTimed, type Run } from './clock.ts';
 
 /** Which suite. */
@@ -31,8 +31,7 @@ export interface Call {
 /** Makes a node with a suite on it. `id` is part of its namespace's name. */
 export function makeSide(name: SideName, folder: string, id: string): Side {
   const netns = `node-${name}-${id}`;
-  ip('netns', 'add', netns);
-  ip('-n', netns, 'link', 'set', 'lo', 'up');
+  addNetns(netns);
   return {
     name,
     folder,
@@ -58,11 +57,11 @@ function pluginRun({ folder }: Side, plugin: string, config: object, call: Call)
   };
 }
 
-/** Calls a plugin and waits. @throws DemoFailure */
+/** Calls a plugin and waits. @throws ScriptFailure */
 export const callPlugin = (side: Side, plugin: string, config: object, call: Call): Outcome =>
   runTimed(side.host, pluginRun(side, plugin, config, call));
 
-/** Calls a plugin beside others. @returns what it printed @throws DemoFailure */
+/** Calls a plugin beside others. @returns what it printed @throws ScriptFailure */
 export const callBeside = (
   side: Side,
   plugin: string,

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { type Netns, openNetns, within } from '#lib/sys/netns.ts';
-import { ip, netnsPath } from '../demo/command.ts';
+import { ip, netnsPath } from '#scripts/world/command.ts';
 import { addPod, deletePod } from './chain.ts';
 import { runTimed } from './clock.ts';
 import type { Side } from './side.ts';
@@ -32,7 +32,7 @@ export interface Rates {
   readonly mappedPackets: number;
 }
 
-/** Measures with one more pod on a node, and somebody outside; both go when it is done. @throws DemoFailure */
+/** Measures with one more pod on a node, and somebody outside; both go when it is done. @throws ScriptFailure */
 export async function measureTraffic(side: Side): Promise<Rates> {
   const [pod, outside] = [`traffic-${side.name}`, `outside-${side.name}`];
   const portMappings = [

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { execaSync } from 'execa';
 import { parseResult, type Result } from '#lib/cni/result.ts';
 import type { SpecVersion } from '#lib/cni/version.ts';
-import { inNetns, netnsPath } from './command.ts';
-import { DemoFailure } from './failure.ts';
+import { inNetns, netnsPath } from '#scripts/world/command.ts';
+import { ScriptFailure } from '#scripts/world/failure.ts';
 import type { Node } from './plan.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -33,7 +33,7 @@ export interface Outcome {
 
 const readList = (): List => JSON.parse(readFileSync(LIST, 'utf8')) as List;
 
-/** Adds a pod to the network: every plugin in order, each with the result of the one before. @throws DemoFailure */
+/** Adds a pod to the network: every plugin in order, each with the result of the one before. @throws ScriptFailure */
 export function addPod(node: Node, pod: string): { ms: number; result: Result } {
   const list = readList();
   let [ms, stdout] = [0, ''];
@@ -41,7 +41,7 @@ export function addPod(node: Node, pod: string): { ms: number; result: Result } 
     const previous = stdout === '' ? {} : { prevResult: JSON.parse(stdout) as unknown };
     const config = { ...completed(list, plugin, node), ...previous };
     const call = callPlugin('ADD', plugin.type, { node, pod, config });
-    if (call.failure !== '') throw new DemoFailure(`ADD of ${pod} failed: ${call.failure}`);
+    if (call.failure !== '') throw new ScriptFailure(`ADD of ${pod} failed: ${call.failure}`);
     ms += call.ms;
     stdout = call.stdout;
   }
@@ -86,7 +86,7 @@ function callPlugin(
   { node, pod, config }: Call,
 ): Outcome & { stdout: string } {
   const start = performance.now();
-  const call = execaSync(...inNetns(node.name, join(CNI_PATH, type)), {
+  const call = execaSync(...inNetns(netnsPath(node.name), join(CNI_PATH, type)), {
     input: JSON.stringify(config),
     env: {
       CNI_COMMAND: command,
