@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type Netns, openNetns, within } from '#lib/sys/netns.ts';
 import { ip, netnsPath } from '#scripts/world/command.ts';
 import { addPod, deletePod } from './chain.ts';
-import { runTimed } from './clock.ts';
+import { bareStart, runTimed } from './clock.ts';
 import type { Side } from './side.ts';
 
 const PROGRAM = [
@@ -102,7 +102,7 @@ type Mode = 'connect' | 'send' | 'begin';
 /** Runs a client. */
 function drive(netns: Netns, mode: Mode, address: string, port = 0): Count {
   const args = [...PROGRAM, mode, address, String(port), String(RUN_MS)];
-  const { stdout } = runTimed(netns, { program: process.execPath, args, env: {}, input: '' });
+  const { stdout } = runTimed(netns, bareStart(process.execPath, args));
   return JSON.parse(stdout) as Count;
 }
 
@@ -115,12 +115,7 @@ function arrivalRate(receiver: Netns, body: () => Count): number {
 
 /** UDP packets that came to a network namespace so far, for a socket that has room for them, or has not, or for none. */
 function datagrams(netns: Netns): number {
-  const { stdout } = runTimed(netns, {
-    program: '/bin/cat',
-    args: ['/proc/net/snmp'],
-    env: {},
-    input: '',
-  });
+  const { stdout } = runTimed(netns, bareStart('/bin/cat', ['/proc/net/snmp']));
   const [names = [], values = []] = stdout
     .split('\n')
     .filter((line) => line.startsWith('Udp:'))
