@@ -12,6 +12,7 @@ import { inNetns, netnsPath, ownScript } from '#scripts/world/command.ts';
 import { ROOT } from '#scripts/world/paths.ts';
 import { type Answer, callPlugin, type PluginCall } from '#scripts/world/plugin-call.ts';
 import { systemPath } from '#scripts/world/tools.ts';
+import { writeProgram } from './folder.ts';
 
 process.env['PATH'] = systemPath(process.env['PATH'] ?? '');
 
@@ -80,6 +81,12 @@ export class TestNode implements AsyncDisposable {
     return this.path(name);
   }
 
+  /** Writes a program of the shell's. @returns its path */
+  writeProgram(name: string, script: string): string {
+    writeProgram(this.path(name), script);
+    return this.path(name);
+  }
+
   /** The files of a folder of the node's, without what the reference plugin leaves in it for ever. */
   files(folder: string): string[] {
     const names = readdirSync(this.path(folder), { recursive: true, withFileTypes: true });
@@ -141,6 +148,14 @@ export class TestNode implements AsyncDisposable {
   }
 }
 
+/** Passes a test that the source can't stand, and says why. @returns whether the tests run the source */
+export function isSkippedFromSource(t: ExecutionContext, why: string): boolean {
+  if (BIN !== undefined) return false;
+  t.log(`skipped: from source, ${why}`);
+  t.pass();
+  return true;
+}
+
 /** The command line of a plugin of ours. */
 export function ownProgram(name: string): string[] {
   if (BIN !== undefined) return [join(BIN, name)];
@@ -148,9 +163,8 @@ export function ownProgram(name: string): string[] {
 }
 
 /** A folder that has a plugin of ours as a program: a Go plugin can't delegate to one in our process. */
-export async function folderOf(node: TestNode, name: string): Promise<string> {
+export function folderOf(node: TestNode, name: string): string {
   if (BIN !== undefined) return BIN;
-  const path = node.writeFile(`empty/${name}`, `#!/bin/sh\nexec ${ownProgram(name).join(' ')}\n`);
-  await node.run('chmod', ['+x', path]);
+  node.writeProgram(`empty/${name}`, `exec ${ownProgram(name).join(' ')}`);
   return node.path('empty');
 }

@@ -8,7 +8,8 @@ import { parseWith } from '#lib/cni/schema.ts';
 import { PortmapConfig } from '#plugins/portmap/config.ts';
 import type { Forward } from '#plugins/portmap/forward.ts';
 import { addMappings, deleteMappings } from '#plugins/portmap/nftables.ts';
-import { BIN, REFERENCE_BIN, TestNode } from '#test/node.ts';
+import { isSkippedFromSource, REFERENCE_BIN, TestNode } from '#test/node.ts';
+import { killAt } from '#test/trace.ts';
 import { addOutside } from '#test/outside.ts';
 import { sourceSeen } from '#test/traffic.ts';
 import { addBridgePod, bareConfig } from './pods.ts';
@@ -212,26 +213,17 @@ test('ADD makes anew what somebody flushed, though the maps are there', async (t
 });
 
 test('wherever a DEL is killed, the next one leaves nothing', async (t) => {
-  if (!BIN) {
-    t.log("skipped: from source there are too many system calls that are not the plugin's");
-    t.pass();
-    return;
-  }
+  if (isSkippedFromSource(t, "too many system calls are not the plugin's")) return;
   await using node = await TestNode.create();
   const conditionsV4 = ['ip', 'saddr', '!=', '198.51.100.0/24'];
   const a = await addPod(t, node, 'a', { conditionsV4 });
-  const env = `CNI_COMMAND=DEL CNI_CONTAINERID=a CNI_NETNS=${a.netns} CNI_IFNAME=eth0 CNI_PATH=${BIN}`;
-  const input = node.writeFile('config.json', JSON.stringify(a.config));
   let killed = 0;
-  for (let when = 1; ; when += 1) {
+  for (let isKilled = true; isKilled;) {
     await node.succeed(t, 'ADD', a.call);
-    const inject = `strace -f -o /dev/null -e trace=sendto -e inject=sendto:signal=SIGKILL:when=${when}`;
-    const shell = `${env} ${inject} ${BIN}/portmap < ${input} > /dev/null || echo killed`;
-    const said = await node.run('sh', ['-c', shell]);
+    isKilled = await killAt(node, 'DEL', a.call, 'sendto', killed + 1);
     await node.succeed(t, 'DEL', a.call);
-    t.is(await node.rules(), '', `killed at request ${when}`);
-    if (!said.includes('killed')) break;
-    killed += 1;
+    t.is(await node.rules(), '', `killed at request ${killed + 1}`);
+    if (isKilled) killed += 1;
   }
   t.true(killed > 10, `${killed} kills`);
   t.log(`${killed} kill points, nothing left`);

@@ -24,14 +24,11 @@ const dualStack = (node: TestNode, more: object = {}) =>
   });
 
 /** An IPAM plugin that answers this and notes how it was called. */
-async function addIpam(node: TestNode, answer: object): Promise<void> {
-  const script = `#!/bin/sh
-echo "$CNI_COMMAND" >>${node.path('calls')}
+function addIpam(node: TestNode, answer: object): void {
+  const script = `echo "$CNI_COMMAND" >>${node.path('calls')}
 [ "$CNI_COMMAND" = ADD ] && echo '${JSON.stringify(answer)}'
-exit 0
-`;
-  node.writeFile('empty/odd', script);
-  await node.run('chmod', ['+x', node.path('empty/odd')]);
+exit 0`;
+  node.writeProgram('empty/odd', script);
 }
 
 test('dual stack: reachable at once in both directions, also over IPv6, and from pod to pod', async (t) => {
@@ -219,7 +216,7 @@ for (const [what, ips, message] of [
 ] as const) {
   test(`an IPAM answer with ${what} is refused, the address given back`, async (t) => {
     await using node = await TestNode.create();
-    await addIpam(node, { cniVersion: '1.0.0', ips });
+    addIpam(node, { cniVersion: '1.0.0', ips });
     const netns = await node.addPod('a');
     const conf = ptpConfig(node, { ipam: { type: 'odd' } });
     const path = node.path('empty');
@@ -234,8 +231,7 @@ test('an ADD that fails at its last step leaves nothing', async (t) => {
   await using node = await TestNode.create();
   const netns = await node.addPod('a');
   const conf = dualStack(node, { ipMasqBackend: 'iptables' });
-  node.writeFile('empty/iptables-restore', '#!/bin/sh\necho no luck >&2\nexit 1\n');
-  await node.run('chmod', ['+x', node.path('empty/iptables-restore')]);
+  node.writeProgram('empty/iptables-restore', 'echo no luck >&2; exit 1');
   const env = { PATH: `${node.path('empty')}:${process.env['PATH']}` };
   const call = { plugin: 'ptp', config: conf, netns, env };
   const { json } = await node.call('ADD', call);

@@ -182,9 +182,7 @@ function pluginFolder(node: TestNode): string {
   if (BIN !== undefined) return BIN;
   const folder = node.path('plugins');
   mkdirSync(folder);
-  for (const name of PLUGIN_NAMES) {
-    const command = ownProgram(name).join(' ');
-    writeFileSync(join(folder, name), `#!/bin/sh\nexec ${command}\n`, { mode: 0o755 });
-  }
+  for (const name of PLUGIN_NAMES)
+    node.writeProgram(`plugins/${name}`, `exec ${ownProgram(name).join(' ')}`);
   return folder;
 }
