@@ -3,9 +3,8 @@ import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test from 'ava';
 import { execa } from 'execa';
+import { ROOT } from '#scripts/world/paths.ts';
 import { temporaryFolder } from '#test/folder.ts';
-
-const ROOT = join(import.meta.dirname, '..');
 
 /** A file that the linter gets to see, and whether it must be refused. */
 interface Probe {

@@ -37,12 +37,15 @@ let count = 0;
 /** A node; `await using` takes it away. */
 export class TestNode implements AsyncDisposable {
   readonly name: string;
+  /** The path of the host's namespace. */
+  readonly netns: string;
   readonly folder: string;
   readonly #namespaces: string[] = [];
 
   private constructor() {
     count += 1;
     this.name = `cni-test-${process.pid}-${count}`;
+    this.netns = netnsPath(this.name);
     this.folder = mkdtempSync(join(tmpdir(), `${this.name}-`));
     mkdirSync(join(this.folder, 'empty'));
   }
@@ -97,7 +100,7 @@ export class TestNode implements AsyncDisposable {
   }
 
   /** Runs a program in the host's namespace, or in that of a path. @returns its output */
-  async run(file: string, args: readonly string[], netns = netnsPath(this.name)): Promise<string> {
+  async run(file: string, args: readonly string[], netns = this.netns): Promise<string> {
     const { stdout } = await execa(...inNetns(netns, file, ...args));
     return stdout;
   }
@@ -130,7 +133,7 @@ export class TestNode implements AsyncDisposable {
       ...call,
       command,
       program: plugin.includes('/') ? [plugin] : ownProgram(plugin),
-      hostNetns: netnsPath(this.name),
+      hostNetns: this.netns,
     });
   }
 

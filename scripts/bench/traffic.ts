@@ -3,15 +3,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { type Netns, openNetns, within } from '#lib/sys/netns.ts';
-import { ip, netnsPath } from '#scripts/world/command.ts';
+import { ip, netnsPath, ownScript } from '#scripts/world/command.ts';
 import { addPod, deletePod } from './chain.ts';
 import { bareStart, runTimed } from './clock.ts';
 import type { Side } from './side.ts';
 
-const PROGRAM = [
-  '--disable-warning=ExperimentalWarning',
-  join(import.meta.dirname, 'flows.ts'),
-] as const;
+const FLOWS = join(import.meta.dirname, 'flows.ts');
 
 /** How long each direction is measured. */
 const RUN_MS = 1500;
@@ -75,10 +72,8 @@ function connectOutside({ host }: Side, outside: string): void {
 }
 
 async function serve(netns: Netns, port: number): Promise<AsyncDisposable> {
-  const args = [...PROGRAM, 'serve', String(port)];
-  const server = within(netns, () =>
-    spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] }),
-  );
+  const program = ownScript(FLOWS, 'serve', String(port));
+  const server = within(netns, () => spawn(...program, { stdio: ['ignore', 'pipe', 'inherit'] }));
   await once(server.stdout, 'data');
   return {
     async [Symbol.asyncDispose]() {
@@ -101,8 +96,8 @@ type Mode = 'connect' | 'send' | 'begin';
 
 /** Runs a client. */
 function drive(netns: Netns, mode: Mode, address: string, port = 0): Count {
-  const args = [...PROGRAM, mode, address, String(port), String(RUN_MS)];
-  const { stdout } = runTimed(netns, bareStart(process.execPath, args));
+  const program = ownScript(FLOWS, mode, address, String(port), String(RUN_MS));
+  const { stdout } = runTimed(netns, bareStart(...program));
   return JSON.parse(stdout) as Count;
 }
 

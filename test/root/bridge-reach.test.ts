@@ -8,7 +8,7 @@ test('macspoofchk drops what does not come from the container, and DEL ends it',
   await using node = await TestNode.create();
   const config = bridgeConfig(node, { macspoofchk: true });
   const netns = await node.addPod('a');
-  const host = `/run/netns/${node.name}`;
+  const host = node.netns;
   const { json } = await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns });
   t.is(await sourceSeen({ from: netns, to: host, address: '10.1.0.1' }), '10.1.0.2');
   await node.succeed(t, 'CHECK', {
@@ -44,7 +44,7 @@ test('a pod with a reused address is reached at once, though the host remembers 
   }
   const netns = await node.addPod('a');
   await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns });
-  const host = `/run/netns/${node.name}`;
+  const host = node.netns;
   t.is(await sourceSeen({ from: host, to: netns, address: '10.1.0.2' }), '10.1.0.1');
   t.is(await sourceSeen({ from: host, to: netns, address: 'fd00:1::2' }), 'fd00:1::1');
 });
@@ -77,7 +77,7 @@ test('two ranges of one family: the bridge is the gateway of both', async (t) =>
   for (const pod of ['a', 'b']) {
     const netns = await node.addPod(pod);
     await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns, containerID: pod });
-    const host = `/run/netns/${node.name}`;
+    const host = node.netns;
     t.regex(await sourceSeen({ from: netns, to: host, address: '10.1.0.1' }), /^10\.1\./);
     t.regex(await sourceSeen({ from: netns, to: host, address: '10.2.0.1' }), /^10\.2\./);
   }

@@ -22,7 +22,7 @@ test('dual stack: addresses usable at once, gateways on the bridge, default rout
   t.deepEqual(Object.keys(json.interfaces[2]), ['mac', 'mtu', 'name', 'sandbox']);
   t.is(json.interfaces[2].mtu, 1400);
   for (const address of ['10.1.0.1', 'fd00:1::1']) {
-    const seen = await sourceSeen({ from: netns, to: `/run/netns/${node.name}`, address });
+    const seen = await sourceSeen({ from: netns, to: node.netns, address });
     t.is(seen, address === '10.1.0.1' ? '10.1.0.2' : 'fd00:1::2');
   }
   t.is(await node.run('cat', ['/proc/sys/net/ipv4/ip_forward']), '1');
@@ -169,10 +169,7 @@ test('a second ADD of an attachment is refused and disturbs nothing', async (t) 
   t.regex(json.msg, /container veth name \("eth0"\) already exists/);
   t.deepEqual(node.files('networks'), before);
   t.is(await node.rules(), rules);
-  t.is(
-    await sourceSeen({ from: netns, to: `/run/netns/${node.name}`, address: '10.1.0.1' }),
-    '10.1.0.2',
-  );
+  t.is(await sourceSeen({ from: netns, to: node.netns, address: '10.1.0.1' }), '10.1.0.2');
 });
 
 test('DEL without a namespace deletes the port that prevResult names, or its mark', async (t) => {

@@ -146,7 +146,7 @@ const forward = (hostPort: number, address: string): Forward => ({
 
 test('a DEL that an ADD disturbs leaves nothing of its pod', async (t) => {
   await using node = await TestNode.create();
-  using host = openNetns(`/run/netns/${node.name}`);
+  using host = openNetns(node.netns);
   using mine = openNftables(host);
   using others = openNftables(host);
   const config = parseWith(PortmapConfig, {}, 'config');

@@ -37,7 +37,7 @@ for (const backend of ['nftables', 'iptables'] as const) {
   test(`${backend}: a host port leads to the pod from outside, the node, other pods and itself`, async (t) => {
     await using node = await TestNode.create();
     const outside = await addOutside(node, ...LAN);
-    const host = `/run/netns/${node.name}`;
+    const host = node.netns;
     const a = await addPod(t, node, 'a', [TCP, UDP], { backend });
     const b = await addPod(t, node, 'b', [], { backend });
     const { json } = await node.succeed(t, 'ADD', a.call);
@@ -75,7 +75,7 @@ test('nftables: ::1, from which no pod can be reached, refuses at once: clients 
   await using node = await TestNode.create();
   const a = await addPod(t, node, 'a', [TCP]);
   await node.succeed(t, 'ADD', a.call);
-  const host = `/run/netns/${node.name}`;
+  const host = node.netns;
   const port = { port: 8080, serverPort: 80 };
   t.regex(await sourceSeen({ from: host, to: a.netns, address: '::1', ...port }), /ECONNREFUSED/);
   t.is(await sourceSeen({ from: host, to: a.netns, address: 'localhost', ...port }), '10.1.0.1');
@@ -96,7 +96,7 @@ test('nftables: hostIP takes one address of the host, and beats a mapping of all
   for (const pod of [a, b, c]) await node.succeed(t, 'ADD', pod.call);
   t.is(await seeAt(outside, a.netns, '192.0.2.254'), '192.0.2.1');
   t.is(await seeAt(outside, b.netns, '10.1.0.1'), '192.0.2.1');
-  t.is(await seeAt(`/run/netns/${node.name}`, b.netns, '127.0.0.1'), '10.1.0.1');
+  t.is(await seeAt(node.netns, b.netns, '127.0.0.1'), '10.1.0.1');
   t.is(await seeAt(outside, c.netns, 'fd00:9::254'), 'fd00:9::1');
   t.regex(
     await seeAt(outside, c.netns, 'fd00:1::1'),
@@ -136,7 +136,7 @@ test('iptables: a host port that another container holds is refused by its name'
 test('nftables: conditions of two networks hold each for its own pods', async (t) => {
   await using node = await TestNode.create();
   const outside = await addOutside(node, ...LAN);
-  const host = `/run/netns/${node.name}`;
+  const host = node.netns;
   const a = await addPod(t, node, 'a', [TCP], {
     conditionsV4: ['ip', 'saddr', '!=', '192.0.2.0/24'],
   });
@@ -179,7 +179,7 @@ test('a UDP flow to a host port follows it to the next pod, and ends with the la
   await node.succeed(t, 'ADD', b.call);
   t.is(await sourceSeen({ ...flow, to: b.netns, ...from }), '192.0.2.1');
   await node.succeed(t, 'DEL', b.call);
-  const host = `/run/netns/${node.name}`;
+  const host = node.netns;
   t.is(await sourceSeen({ ...flow, to: host, sourcePort: 40_000 }), '192.0.2.1');
 });
 
@@ -229,7 +229,7 @@ test('127.0.0.0/8 stays closed to the outside', async (t) => {
     outside,
   );
   await node.run('sysctl', ['-qw', 'net.ipv4.conf.all.route_localnet=1'], outside);
-  const host = `/run/netns/${node.name}`;
+  const host = node.netns;
   const see = () => sourceSeen({ from: outside, to: host, address: '127.0.0.9', port: 9090 });
   t.is(await see(), 'timeout');
   await node.run('nft', ['flush', 'chain', 'ip', 'cni_portmap', 'localnet']);

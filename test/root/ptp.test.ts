@@ -34,7 +34,7 @@ exit 0`;
 test('dual stack: reachable at once in both directions, also over IPv6, and from pod to pod', async (t) => {
   await using node = await TestNode.create();
   const conf = dualStack(node, { mtu: 1400 });
-  const host = `/run/netns/${node.name}`;
+  const host = node.netns;
   const [a, b] = [await node.addPod('a'), await node.addPod('b')];
   const call = { plugin: 'ptp', config: conf };
   const { json } = await node.succeed(t, 'ADD', { ...call, netns: a });
@@ -124,7 +124,7 @@ test('a host route that a former pod left goes to the new one', async (t) => {
   await node.run('ip', ['route', 'add', '10.1.0.2/32', 'dev', 'stray', 'scope', 'host']);
   const netns = await node.addPod('a');
   await node.succeed(t, 'ADD', { plugin: 'ptp', config: ptpConfig(node), netns });
-  const host = `/run/netns/${node.name}`;
+  const host = node.netns;
   t.is(await sourceSeen({ from: host, to: netns, address: '10.1.0.2' }), '10.1.0.1');
 });
 
@@ -138,7 +138,7 @@ test('addresses of one subnet with one gateway, and an address that is all of it
   const conf = staticConfig({ ipam: { type: 'static', addresses } });
   const netns = await node.addPod('a');
   const { json } = await node.succeed(t, 'ADD', { plugin: 'ptp', config: conf, netns });
-  const host = `/run/netns/${node.name}`;
+  const host = node.netns;
   for (const address of ['10.1.0.5', '10.1.0.6', '10.7.0.1']) {
     t.is(await sourceSeen({ from: host, to: netns, address }), gateway);
   }

@@ -1,7 +1,7 @@
 /** cnitool on a test's node: with a result cache of its own, and plugins that keep a record of how they were called. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { execa } from 'execa';
-import { inNetns, netnsPath } from '#scripts/world/command.ts';
+import { inNetns } from '#scripts/world/command.ts';
 import { ownProgram, TestNode } from '#test/node.ts';
 
 /** What a call of cnitool answered. */
@@ -36,19 +36,16 @@ export async function inMounts(
 ): Promise<ToolAnswer> {
   mkdirSync(node.path(LIB), { recursive: true });
   const mounts = ['--mount', 'sh', '-c', SHELL, 'sh', node.path(LIB), ...command];
-  const { exitCode, stdout, stderr } = await execa(
-    ...inNetns(netnsPath(node.name), 'unshare', ...mounts),
-    {
-      extendEnv: false,
-      env: {
-        PATH: process.env['PATH'] ?? '',
-        NETCONFPATH: node.path(NET_DIR),
-        CNI_PATH: node.path('bin'),
-        ...env,
-      },
-      reject: false,
+  const { exitCode, stdout, stderr } = await execa(...inNetns(node.netns, 'unshare', ...mounts), {
+    extendEnv: false,
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      NETCONFPATH: node.path(NET_DIR),
+      CNI_PATH: node.path('bin'),
+      ...env,
     },
-  );
+    reject: false,
+  });
   return { exitCode, stdout, stderr };
 }
 

@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { PLUGIN_NAMES } from '#cmd/cni-suite/programs.ts';
-import { inNetns, netnsPath } from '#scripts/world/command.ts';
+import { inNetns } from '#scripts/world/command.ts';
 import { BIN, ownProgram, TestNode } from '#test/node.ts';
 
 /** The node's address on the LAN and that of the machine outside (RFC 5737: nobody's real ones). */
@@ -79,7 +79,7 @@ export class Machine implements AsyncDisposable {
       const unshare = ['unshare', '--mount', '--pid', '--fork', '--kill-child'];
       const program = ['sh', '-c', INIT, 'init', pluginFolder(node)];
       const [file, ...args] = [...mortal, ...unshare, ...program];
-      const init = execa(...inNetns(netnsPath(node.name), file, ...args), { reject: false });
+      const init = execa(...inNetns(node.netns, file, ...args), { reject: false });
       const { done, value: pid } = await init.iterable().next();
       if (done) throw new Error(`The node's first process failed: ${(await init).stderr}`);
       return new Machine(node, outside, init, pid);
