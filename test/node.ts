@@ -151,6 +151,12 @@ export class TestNode implements AsyncDisposable {
   }
 }
 
+/** The call as a runtime goes on from a result: with it as prevResult. */
+export const withResult = (
+  call: CallOptions & { readonly config: object },
+  prevResult: unknown,
+) => ({ ...call, config: { ...call.config, prevResult } });
+
 /** Passes a test that the source can't stand, and says why. @returns whether the tests run the source */
 export function isSkippedFromSource(t: ExecutionContext, why: string): boolean {
   if (BIN !== undefined) return false;

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import test from 'ava';
 import { bridgeConfig, ipam, ptpConfig } from '#test/configs.ts';
-import { isSkippedFromSource, TestNode } from '#test/node.ts';
+import { isSkippedFromSource, TestNode, withResult } from '#test/node.ts';
 import { killAt } from '#test/trace.ts';
 import { addOutside } from '#test/outside.ts';
 import { sourceSeen } from '#test/traffic.ts';
@@ -22,7 +22,7 @@ for (const backend of ['nftables', 'iptables'] as const) {
     const { json } = await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns });
     t.is(await sourceSeen({ from: netns, to, address: '192.0.2.1' }), '192.0.2.254');
     t.is(await sourceSeen({ from: netns, to, address: '10.200.0.1' }), '10.1.0.2');
-    const check = { plugin: 'bridge', config: { ...config, prevResult: json }, netns };
+    const check = withResult({ plugin: 'bridge', config, netns }, json);
     await node.succeed(t, 'CHECK', check);
     await node.run('nft', ['flush', 'ruleset']);
     t.regex(

@@ -1,5 +1,5 @@
 /** portmap: who holds a host port, across networks, backends and suites; and what an interrupted call leaves. */
-import test, { type ExecutionContext } from 'ava';
+import test from 'ava';
 import { Prefix } from '#lib/addr/prefix.ts';
 import type { Request } from '#lib/net/netlink.ts';
 import { type Nftables, openNftables } from '#lib/net/nftables.ts';
@@ -12,19 +12,12 @@ import { isSkippedFromSource, REFERENCE_BIN, TestNode } from '#test/node.ts';
 import { killAt } from '#test/trace.ts';
 import { addOutside } from '#test/outside.ts';
 import { sourceSeen } from '#test/traffic.ts';
-import { addBridgePod, bareConfig } from './pods.ts';
+import { bareConfig, portmapPods } from './pods.ts';
 
 const TCP = { hostPort: 8080, containerPort: 80, protocol: 'tcp' };
 const REFERENCE = `${REFERENCE_BIN}/portmap`;
 
-const addPod = (
-  t: ExecutionContext,
-  node: TestNode,
-  containerID: string,
-  keys: Readonly<Record<string, unknown>> = {},
-  portMappings: readonly object[] = [TCP],
-) =>
-  addBridgePod(t, node, containerID, { type: 'portmap', runtimeConfig: { portMappings }, ...keys });
+const addPod = portmapPods([TCP]);
 
 for (const [first, second] of [
   ['nftables', 'iptables'],

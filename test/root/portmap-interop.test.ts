@@ -1,10 +1,10 @@
 /** Our portmap beside the reference plugin, on a live node in both directions; and what it costs in processes. */
-import test, { type ExecutionContext } from 'ava';
+import test from 'ava';
 import { isSkippedFromSource, REFERENCE_BIN, TestNode } from '#test/node.ts';
 import { processesOf } from '#test/trace.ts';
 import { addOutside } from '#test/outside.ts';
 import { sourceSeen } from '#test/traffic.ts';
-import { addBridgePod, bareConfig } from './pods.ts';
+import { bareConfig, portmapPods } from './pods.ts';
 
 const REFERENCE = `${REFERENCE_BIN}/portmap`;
 
@@ -19,17 +19,7 @@ const MAPPINGS = [
   })),
 ];
 
-const addPod = (
-  t: ExecutionContext,
-  node: TestNode,
-  containerID: string,
-  keys: Readonly<Record<string, unknown>> = {},
-) =>
-  addBridgePod(t, node, containerID, {
-    type: 'portmap',
-    runtimeConfig: { portMappings: MAPPINGS },
-    ...keys,
-  });
+const addPod = portmapPods(MAPPINGS);
 
 /** nat tables of both families, without counters and the time. */
 async function natRules(node: TestNode): Promise<string> {

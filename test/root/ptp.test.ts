@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import { ipam, ptpConfig, staticConfig } from '#test/configs.ts';
-import { TestNode } from '#test/node.ts';
+import { TestNode, withResult } from '#test/node.ts';
 import { addOutside } from '#test/outside.ts';
 import { sourceSeen } from '#test/traffic.ts';
 import { config, refuses } from './refuses.ts';
@@ -142,7 +142,7 @@ test('addresses of one subnet with one gateway, and an address that is all of it
   for (const address of ['10.1.0.5', '10.1.0.6', '10.7.0.1']) {
     t.is(await sourceSeen({ from: host, to: netns, address }), gateway);
   }
-  const check = { plugin: 'ptp', config: { ...conf, prevResult: json }, netns };
+  const check = withResult({ plugin: 'ptp', config: conf, netns }, json);
   await node.succeed(t, 'CHECK', check);
 });
 
@@ -151,7 +151,7 @@ test('CHECK names what is not as ADD left it, on either end', async (t) => {
   const conf = ptpConfig(node);
   const netns = await node.addPod('a');
   const { json } = await node.succeed(t, 'ADD', { plugin: 'ptp', config: conf, netns });
-  const call = { plugin: 'ptp', config: { ...conf, prevResult: json }, netns };
+  const call = withResult({ plugin: 'ptp', config: conf, netns }, json);
   const [{ name }] = json.interfaces;
   await node.succeed(t, 'CHECK', call);
   const breaks: [string, string, string][] = [
