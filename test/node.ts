@@ -16,8 +16,9 @@ import { writeProgram } from './folder.ts';
 
 process.env['PATH'] = systemPath(process.env['PATH'] ?? '');
 
-/** The folder of the packed executables; undefined: the tests run the source. */
 const { CNI_TEST_BIN = '' } = process.env;
+
+/** The folder of the packed executables; undefined: the tests run the source. */
 export const BIN = CNI_TEST_BIN === '' ? undefined : join(ROOT, CNI_TEST_BIN);
 
 /** Debian's package containernetworking-plugins: the reference plugins. */

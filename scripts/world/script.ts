@@ -52,7 +52,7 @@ async function runOnEitherSide<Options>(
   }
   const options = parse(args);
   if (process.platform !== 'linux' || process.getuid?.() !== 0) {
-    throw new ScriptFailure('It makes network namespaces: run it as root on Linux');
+    throw new ScriptFailure('Run it as root on Linux: it makes network namespaces');
   }
   await ensureTools(tools);
   const file = join(ROOT, 'scripts', `${name}.ts`);
