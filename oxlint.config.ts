@@ -78,6 +78,40 @@ const CONFIG: OxlintOverride[] = ['plugins', 'cmd/cnitool'].map((room) => ({
   files: [`${room}/**/config.ts`],
 }));
 
+const WORLD = '#scripts/world/**';
+const PRODUCT = ['#lib/**', '#plugins/**', '#cmd/**'];
+
+/**
+ * What tests and scripts may import beside their own folder and libraries. Everything rests on scripts/world, which rests on nothing;
+ * tests use no other script; scripts of one kind use nothing of another's.
+ */
+const WORKSHOPS: Readonly<Record<string, readonly string[]>> = {
+  test: [...PRODUCT, WORLD, '#test/**'],
+  scripts: [...PRODUCT, WORLD, '#test/**'],
+  'scripts/world': [],
+  'scripts/build': [WORLD],
+  'scripts/demo': [...PRODUCT, WORLD],
+  'scripts/bench': [...PRODUCT, WORLD, '#scripts/build/**'],
+  'scripts/fuzz': [...PRODUCT, WORLD, '#test/**'],
+};
+
+const workshopFence = (room: string, imports: readonly string[]): OxlintOverride => ({
+  files: [`${room}/**`],
+  rules: {
+    'no-restricted-imports': [
+      'error',
+      {
+        patterns: [
+          {
+            group: ['#*', '#*/**', '../**', ...imports.map((pattern) => `!${pattern}`)],
+            message: `${room} imports its own folder, libraries${imports.map((pattern) => `, ${pattern}`).join('')}`,
+          },
+        ],
+      },
+    ],
+  },
+});
+
 export default defineConfig({
   plugins: ['typescript', 'import', 'unicorn', 'node'],
   categories: { correctness: 'error', suspicious: 'error', perf: 'error' },
@@ -101,6 +135,7 @@ export default defineConfig({
   overrides: [
     ...Object.entries(ROOMS).map(([room, rules]) => fence(room, rules)),
     ...CONFIG,
+    ...Object.entries(WORKSHOPS).map(([room, imports]) => workshopFence(room, imports)),
     {
       files: ['test/**', 'scripts/**', '*.config.*'],
       rules: {

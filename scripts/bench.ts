@@ -6,21 +6,20 @@
  */
 import { copyFileSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { DemoFailure } from './demo/failure.ts';
-import { ip } from './demo/command.ts';
-import { enterWorld, runInWorld } from './demo/world.ts';
 import { makeEmptyExecutable } from './bench/bare.ts';
 import { judge, type Mark } from './bench/marks.ts';
-import { describeMachine, diskBytes, formatMarks, formatRow, ROW_HEADER } from './bench/report.ts';
 import { MEASUREMENTS } from './bench/measurements.ts';
+import { describeMachine, diskBytes, formatMarks, formatRow, ROW_HEADER } from './bench/report.ts';
 import type { Row } from './bench/rows.ts';
-import { replaceFigures } from './figures.ts';
-import { readNumber, readOptions } from './options.ts';
-import { ensureBuilt, ensureTools, NotPrepared } from './prepare.ts';
+import { ensureBuilt } from './world/built.ts';
+import { ip } from './world/command.ts';
+import { ScriptFailure } from './world/failure.ts';
+import { replaceFigures } from './world/figures.ts';
+import { readNumber, readOptions } from './world/options.ts';
+import { BUILT_BIN, ROOT } from './world/paths.ts';
+import { runScript } from './world/script.ts';
+import { ensureTools } from './world/tools.ts';
 
-const INSIDE = '--inside';
-const ROOT = join(import.meta.dirname, '..');
-const OURS = join(ROOT, 'dist', 'bin');
 const EMPTY = join(ROOT, 'dist', 'bench');
 const DOCUMENT = join(ROOT, 'docs', 'benchmarks.md');
 const PEER = '/usr/lib/cni';
@@ -33,17 +32,6 @@ const FIGURES = join(EMPTY, 'figures.json');
 /** What both suites must have. */
 const PLUGINS = ['bridge', 'host-local', 'loopback', 'portmap'];
 
-const TOOLS = {
-  ip: 'iproute2',
-  unshare: 'util-linux',
-  strip: 'binutils',
-  iptables: 'iptables',
-  'iptables-save': 'iptables',
-  setpriv: 'util-linux',
-  mount: 'mount',
-  '/usr/bin/time': 'time',
-};
-
 interface Options {
   readonly ours: string;
   readonly peer: string;
@@ -53,17 +41,17 @@ interface Options {
   readonly crowd: number;
 }
 
-/** @throws DemoFailure that says what is wrong with them */
+/** @throws ScriptFailure that says what is wrong with them */
 function parseOptions(args: readonly string[]): Options {
   const text = { type: 'string' } as const;
   const known = { ours: text, peer: text, only: text, json: text, pods: text, crowd: text };
   const values = readOptions(args, known);
   const names = Object.keys(MEASUREMENTS);
   if (values.only !== undefined && !names.includes(values.only)) {
-    throw new DemoFailure(`--only knows ${names.join(', ')}, not "${values.only}"`);
+    throw new ScriptFailure(`--only knows ${names.join(', ')}, not "${values.only}"`);
   }
   return {
-    ours: resolve(values.ours ?? OURS),
+    ours: resolve(values.ours ?? BUILT_BIN),
     peer: resolve(values.peer ?? PEER),
     only: values.only,
     json: values.json === undefined ? undefined : resolve(values.json),
@@ -94,16 +82,16 @@ async function measureAll({ ours, peer, only, pods, crowd }: Options): Promise<n
   const machine = [...describeMachine(peer), describeDisk(disk)];
   console.log(['', ...machine, '', formatMarks(marks)].join('\n'));
   writeFileSync(FIGURES, JSON.stringify({ machine, disk, rows, marks }, null, 2));
-  const isUsual = ours === OURS && peer === PEER && pods === PODS && crowd === CROWD;
+  const isUsual = ours === BUILT_BIN && peer === PEER && pods === PODS && crowd === CROWD;
   if (only === undefined && isUsual) writeDocument(machine, rows, marks);
   return 0;
 }
 
-/** @throws DemoFailure that names what is missing */
+/** @throws ScriptFailure that names what is missing */
 function requirePlugins(option: string, folder: string, names: readonly string[]): void {
   const missing = names.filter((name) => !existsSync(join(folder, name)));
   if (missing.length > 0) {
-    throw new DemoFailure(`${option}: "${folder}" has no ${missing.join(', ')}`);
+    throw new ScriptFailure(`${option}: "${folder}" has no ${missing.join(', ')}`);
   }
 }
 
@@ -133,32 +121,30 @@ function writeDocument(
   replaceFigures(DOCUMENT, `${tables.join('\n')}\n`);
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  if (!(error instanceof DemoFailure || error instanceof NotPrepared)) throw error;
-  console.error(`bench: ${error.message}`);
-  process.exitCode = 1;
-}
-
-async function main(args: readonly string[]): Promise<number> {
-  if (args[0] === INSIDE) {
-    enterWorld(args.at(-1) ?? '');
-    return measureAll(parseOptions(args.slice(1, -1)));
-  }
-  const { ours, peer, json } = parseOptions(args);
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) {
-    throw new DemoFailure('the bench makes network namespaces: run it as root on Linux');
-  }
-  const debian = { [join(PEER, 'bridge')]: 'containernetworking-plugins' };
-  await ensureTools({ ...TOOLS, ...(peer === PEER ? debian : {}) });
-  await ensureBuilt();
-  requirePlugins('--ours', ours, [...PLUGINS, 'flannel']);
-  requirePlugins('--peer', peer, PLUGINS);
-  // What can't be written is to be known now, not when all is measured.
-  if (json !== undefined) writeFileSync(json, '');
-  await makeEmptyExecutable(EMPTY);
-  const status = await runInWorld([import.meta.filename, INSIDE, ...args]);
-  if (status === 0 && json !== undefined) copyFileSync(FIGURES, json);
-  return status;
-}
+await runScript({
+  name: 'bench',
+  tools: [
+    '/usr/bin/time',
+    'ip',
+    'iptables',
+    'iptables-save',
+    'mount',
+    'setpriv',
+    'strip',
+    'unshare',
+  ],
+  parse: parseOptions,
+  async outside({ ours, peer, json }, enter) {
+    if (peer === PEER) await ensureTools(['/usr/lib/cni/bridge']);
+    await ensureBuilt();
+    requirePlugins('--ours', ours, [...PLUGINS, 'flannel']);
+    requirePlugins('--peer', peer, PLUGINS);
+    // What can't be written is to be known now, not when all is measured.
+    if (json !== undefined) writeFileSync(json, '');
+    await makeEmptyExecutable(EMPTY);
+    const status = await enter();
+    if (status === 0 && json !== undefined) copyFileSync(FIGURES, json);
+    return status;
+  },
+  inside: measureAll,
+});

@@ -6,13 +6,12 @@ import { join } from 'node:path';
 import { build, type BuildOptions, type Plugin } from 'esbuild';
 import { execa } from 'execa';
 import { COMMAND_NAMES, PLUGIN_NAMES } from '#cmd/cni-suite/programs.ts';
-import { type Assets, makeExecutable, V8_FLAGS } from './executable.ts';
+import { type Assets, makeExecutable, V8_FLAGS } from './build/executable.ts';
+import { BUILT_BIN, ROOT } from './world/paths.ts';
 
-const ROOT = join(import.meta.dirname, '..');
 mkdirSync(join(ROOT, 'dist'), { recursive: true });
 const WORK = mkdtempSync(join(ROOT, 'dist', 'work-'));
 process.on('exit', () => rmSync(WORK, { recursive: true }));
-const BIN = join(ROOT, 'dist', 'bin');
 const NAMES = [...PLUGIN_NAMES, ...COMMAND_NAMES, 'cni-suite'];
 
 /** Libraries that most calls do not need, and whose evaluation takes longer than all of ours: bundles of their own. */
@@ -24,7 +23,7 @@ const FAMILIES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Makes a bundle's bytecode, and checks that it will be taken: without it each call is twice as slow, and nothing else would tell. */
-const COMPILER = join(import.meta.dirname, 'compile.cjs');
+const COMPILER = join(import.meta.dirname, 'build', 'compile.cjs');
 
 /** Everything: what is called by any other name than a plugin's. */
 const WHOLE = 'cni-suite';
@@ -60,7 +59,7 @@ const lazyModules = (isWanted: (path: string) => boolean): Plugin => ({
   },
 });
 
-/** What scripts/loader.cjs calls a bundle with. */
+/** What build/loader.cjs calls a bundle with. */
 const WRAPPER = { before: '(function (require, module) {', after: '\n})' };
 
 const BUNDLE_OPTIONS: BuildOptions = {
@@ -80,7 +79,7 @@ const BUNDLE_OPTIONS: BuildOptions = {
 const familyOf = (plugin: string): string =>
   Object.keys(FAMILIES).find((family) => FAMILIES[family]?.includes(plugin)) ?? plugin;
 
-mkdirSync(BIN, { recursive: true });
+mkdirSync(BUILT_BIN, { recursive: true });
 const bundles = [await bundleProgram(WHOLE, () => true)];
 for (const family of new Set(PLUGIN_NAMES.map(familyOf))) {
   const members = new Set((FAMILIES[family] ?? [family]).map((name) => `#plugins/${name}/main.ts`));
@@ -91,7 +90,7 @@ for (const library of LIBRARIES) {
   bundles.push(await bundle(library, { stdin: { contents, resolveDir: ROOT } }));
 }
 await pack(Object.assign({}, ...bundles) as Assets);
-const { size } = statSync(join(BIN, 'cni-suite'));
+const { size } = statSync(join(BUILT_BIN, 'cni-suite'));
 console.log(
   `dist/bin: one file of ${Math.round(size / 1e6)} MB under the names ${NAMES.join(', ')}`,
 );
@@ -115,7 +114,7 @@ async function pack(assets: Assets): Promise<void> {
   const [loader, output] = [join(WORK, 'loader.cjs'), join(WORK, WHOLE)];
   const bundleOf = PLUGIN_NAMES.map((name) => [name, familyOf(name)]);
   await build({
-    entryPoints: [join(import.meta.dirname, 'loader.cjs')],
+    entryPoints: [join(import.meta.dirname, 'build', 'loader.cjs')],
     outfile: loader,
     define: { BUNDLE_OF: JSON.stringify(bundleOf), WHOLE: JSON.stringify(WHOLE) },
   });
@@ -123,6 +122,6 @@ async function pack(assets: Assets): Promise<void> {
   for (const name of NAMES) {
     // Whoever runs the last build's file goes on with it.
     linkSync(output, join(WORK, `new-${name}`));
-    renameSync(join(WORK, `new-${name}`), join(BIN, name));
+    renameSync(join(WORK, `new-${name}`), join(BUILT_BIN, name));
   }
 }

@@ -7,28 +7,16 @@
  * --runs: so many runs of each property, instead of a time. --only: the properties whose names have this text in them.
  * --short: as the tests do it, some runs of those that need a node.
  */
-import { join } from 'node:path';
-import { DemoFailure } from './demo/failure.ts';
-import { enterWorld, runInWorld } from './demo/world.ts';
-import { ensureBuilt, ensureTools, NotPrepared } from './prepare.ts';
-import { readNumber, readOptions } from './options.ts';
-import { watch } from './fuzz/watch.ts';
-
-const INSIDE = '--inside';
-const WORKER = '--worker';
-
-const TOOLS = {
-  ip: 'iproute2',
-  tc: 'iproute2',
-  mount: 'mount',
-  nft: 'nftables',
-  iptables: 'iptables',
-  unshare: 'util-linux',
-};
+import type { FuzzOptions } from './fuzz/options.ts';
+import { watchWorker } from './fuzz/watch.ts';
+import { ensureBuilt } from './world/built.ts';
+import { readNumber, readOptions } from './world/options.ts';
+import { BIN_FOLDER } from './world/paths.ts';
+import { runScript } from './world/script.ts';
 
 const SECONDS = 300;
 
-function options(args: readonly string[]) {
+function parseOptions(args: readonly string[]): FuzzOptions {
   const values = readOptions(args, {
     seconds: { type: 'string' },
     seed: { type: 'string' },
@@ -45,31 +33,16 @@ function options(args: readonly string[]) {
   };
 }
 
-async function main(args: readonly string[]): Promise<number> {
-  if (args[0] === WORKER) {
-    const { fuzz } = await import('./fuzz/worker.ts');
-    return fuzz(options(args.slice(1))) ? 0 : 1;
-  }
-  if (args[0] === INSIDE) {
-    enterWorld(args.at(-1) ?? '');
-    return watch([import.meta.filename, WORKER, ...args.slice(1, -1)]);
-  }
-  const { seed, short } = options(args);
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) {
-    throw new NotPrepared('Fuzzing makes network namespaces: run it as root on Linux');
-  }
-  await ensureTools(TOOLS);
-  if (!short) {
-    await ensureBuilt();
-    process.env['CNI_TEST_BIN'] = join('dist', 'bin');
-  }
-  return runInWorld([import.meta.filename, INSIDE, ...args, '--seed', String(seed)]);
-}
-
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  if (!(error instanceof DemoFailure || error instanceof NotPrepared)) throw error;
-  console.error(error.message);
-  process.exitCode = 1;
-}
+await runScript({
+  name: 'fuzz',
+  tools: ['ip', 'iptables', 'mount', 'nft', 'setpriv', 'tc', 'unshare'],
+  parse: parseOptions,
+  async outside({ short }, enter) {
+    if (!short) {
+      await ensureBuilt();
+      process.env['CNI_TEST_BIN'] = BIN_FOLDER;
+    }
+    return enter();
+  },
+  inside: watchWorker,
+});

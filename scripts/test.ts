@@ -4,64 +4,42 @@
  * "N passed, N failed".
  */
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { execa } from 'execa';
-import { DemoFailure } from './demo/failure.ts';
-import { enterWorld, runInWorld } from './demo/world.ts';
-import { ensureBuilt, ensureTools, NotPrepared } from './prepare.ts';
-
-const ROOT = join(import.meta.dirname, '..');
-const INSIDE = '--inside';
+import { ensureBuilt } from './world/built.ts';
+import { BIN_FOLDER, ROOT } from './world/paths.ts';
+import { runScript } from './world/script.ts';
+import { TEST_TOOLS } from './world/tools.ts';
 
 /** The tests' folders go with the world, too: its /run is its own. */
 const TEMPORARY = '/run/tests';
 
-/** Commands that the tests call, and the Debian packages that have them. */
-const TOOLS = {
-  ip: 'iproute2',
-  mount: 'mount',
-  nft: 'nftables',
-  iptables: 'iptables',
-  unshare: 'util-linux',
-  strip: 'binutils',
-  strace: 'strace',
-  '/usr/bin/time': 'time',
-  firewalld: 'firewalld',
-  'dbus-daemon': 'dbus',
-  busctl: 'systemd',
-  '/usr/lib/cni/bridge': 'containernetworking-plugins',
-  containerd: 'containerd',
-  runc: 'runc',
-  '/bin/busybox': 'busybox-static',
-};
-
-async function main(args: readonly string[]): Promise<number> {
-  if (args[0] === INSIDE) {
-    enterWorld(args.at(-1) ?? '');
+await runScript({
+  name: 'test',
+  tools: TEST_TOOLS,
+  parse: (args) => args,
+  async outside(_, enter) {
+    const check = await execa('npm', ['run', 'check'], {
+      cwd: ROOT,
+      stdio: 'inherit',
+      reject: false,
+    });
+    await ensureBuilt();
+    const status = await enter();
+    if (check.failed) console.log('npm run check failed: what it says is above');
+    return check.failed ? 1 : status;
+  },
+  inside(args) {
     mkdirSync(TEMPORARY);
-    return ava(args.slice(1, -1));
-  }
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) {
-    throw new NotPrepared('The tests make network namespaces: run them as root on Linux');
-  }
-  await ensureTools(TOOLS);
-  const check = await execa('npm', ['run', 'check'], {
-    cwd: ROOT,
-    stdio: 'inherit',
-    reject: false,
-  });
-  await ensureBuilt();
-  const status = await runInWorld([import.meta.filename, INSIDE, ...args]);
-  if (check.failed) console.log('npm run check failed: what it says is above');
-  return check.failed ? 1 : status;
-}
+    return ava(args);
+  },
+});
 
 /** Runs AVA with its own report on the terminal, then counts. @returns the exit status */
 async function ava(args: readonly string[]): Promise<number> {
   const { all, failed } = await execa('ava', args, {
     cwd: ROOT,
     preferLocal: true,
-    env: { CNI_TEST_BIN: join('dist', 'bin'), TMPDIR: TEMPORARY },
+    env: { CNI_TEST_BIN: BIN_FOLDER, TMPDIR: TEMPORARY },
     stdout: ['inherit', 'pipe'],
     stderr: ['inherit', 'pipe'],
     all: true,
@@ -76,12 +54,6 @@ async function ava(args: readonly string[]): Promise<number> {
   return failures === 0 ? 0 : 1;
 }
 
-const count = (text: string, pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? 0);
-
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  if (!(error instanceof DemoFailure || error instanceof NotPrepared)) throw error;
-  console.error(error.message);
-  process.exitCode = 1;
+function count(text: string, pattern: RegExp): number {
+  return Number(pattern.exec(text)?.[1] ?? 0);
 }

@@ -3,9 +3,8 @@ import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test from 'ava';
 import { execa } from 'execa';
+import { ROOT } from '#scripts/world/paths.ts';
 import { temporaryFolder } from '#test/folder.ts';
-
-const ROOT = join(import.meta.dirname, '..');
 
 /** A file that the linter gets to see, and whether it must be refused. */
 interface Probe {
@@ -73,6 +72,25 @@ const PROBES: readonly Probe[] = [
   probe('lib/cni', 'export const a = process.env;\n', true),
   probe('plugins/bridge', "export const a = process.getBuiltinModule('node:fs');\n", true),
   probe('cmd/cnitool', 'export const a = process.argv;\n', true),
+  // Between tests and scripts.
+  refused('test', '#scripts/bench/side.ts'),
+  refused('test/root', '#scripts/fuzz/watch.ts'),
+  refused('test/fuzz', '../node.ts'),
+  refused('scripts/world', '#test/node.ts'),
+  refused('scripts/world', '#lib/sys/netns.ts'),
+  refused('scripts/world', '#scripts/demo/show.ts'),
+  refused('scripts/demo', '#scripts/bench/side.ts'),
+  refused('scripts/demo', '#test/node.ts'),
+  refused('scripts/bench', '#test/node.ts'),
+  refused('scripts/bench', '../demo/show.ts'),
+  refused('scripts/new', '#scripts/bench/side.ts'),
+  allowed('test/root', '#scripts/world/command.ts'),
+  allowed('test/root', '#test/node.ts'),
+  allowed('scripts/bench', '#scripts/build/executable.ts'),
+  allowed('scripts/bench', '#lib/sys/netns.ts'),
+  allowed('scripts/fuzz', '#test/fuzz/world.ts'),
+  allowed('scripts/new', '#scripts/world/script.ts'),
+  allowed('scripts', './demo/show.ts'),
   // What the rooms are for.
   allowed('lib/addr', 'ip-address'),
   allowed('lib/sys', 'node:fs'),
@@ -101,12 +119,16 @@ test('the fence between rooms stops each import that the table does not have', a
     writeFileSync(join(folder, file), code);
     return file;
   });
-  const { stdout } = await execa('oxlint', ['--format=json', 'lib', 'plugins', 'cmd'], {
-    cwd: folder,
-    preferLocal: true,
-    localDir: ROOT,
-    reject: false,
-  });
+  const { stdout } = await execa(
+    'oxlint',
+    ['--format=json', 'lib', 'plugins', 'cmd', 'scripts', 'test'],
+    {
+      cwd: folder,
+      preferLocal: true,
+      localDir: ROOT,
+      reject: false,
+    },
+  );
   const { diagnostics } = JSON.parse(stdout) as {
     readonly diagnostics: readonly { readonly filename: string; readonly code: string }[];
   };

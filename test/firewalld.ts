@@ -1,6 +1,7 @@
 /** Debian's firewalld in a test node's namespace, on a system bus of the node's own. */
 import { mkdirSync } from 'node:fs';
 import { execa } from 'execa';
+import { inNetns } from '#scripts/world/command.ts';
 import type { TestNode } from './node.ts';
 
 /** The bus lets everybody own and call everything: nobody but the test can reach its socket. */
@@ -55,8 +56,7 @@ export class TestBus implements AsyncDisposable {
     mkdirSync(folder);
     const options = ['--nofork', '--nopid', `--system-config=${folder}`];
     const log = `--log-file=${this.#node.path('firewalld.log')}`;
-    const netns = `--net=/run/netns/${this.#node.name}`;
-    this.#run('nsenter', [netns, '--', 'firewalld', ...options, log]);
+    this.#run(...inNetns(this.#node.netns, 'firewalld', ...options, log));
     await this.#waitFor(() => this.zone('getActiveZones'));
   }
 

@@ -1,5 +1,5 @@
 /** A folder for one test, gone after it. */
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
@@ -9,6 +9,12 @@ export function temporaryFolder(t: Pick<ExecutionContext, 'teardown'>): string {
   const path = mkdtempSync(join(tmpdir(), 'cni-test-'));
   t.teardown(() => rmSync(path, { recursive: true, force: true }));
   return path;
+}
+
+/** Writes a program of the shell's. */
+export function writeProgram(path: string, script: string): void {
+  writeFileSync(path, `#!/bin/sh\n${script}\n`);
+  chmodSync(path, 0o755);
 }
 
 /** A file that no call has any business with, outside of all folders of state. */

@@ -8,44 +8,29 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { execa } from 'execa';
+import { inNetns, netnsPath, ownScript } from '#scripts/world/command.ts';
+import { ROOT } from '#scripts/world/paths.ts';
+import { type Answer, callPlugin, type PluginCall } from '#scripts/world/plugin-call.ts';
+import { systemPath } from '#scripts/world/tools.ts';
+import { writeProgram } from './folder.ts';
 
-const ROOT = join(import.meta.dirname, '..');
+process.env['PATH'] = systemPath(process.env['PATH'] ?? '');
 
-// npm puts the packages' programs first in PATH, and one of them is called nft too.
-process.env['PATH'] = (process.env['PATH'] ?? '')
-  .split(':')
-  .filter((folder) => !folder.includes('node_modules'))
-  .join(':');
+const { CNI_TEST_BIN = '' } = process.env;
 
 /** The folder of the packed executables; undefined: the tests run the source. */
-export const BIN = process.env['CNI_TEST_BIN'] && join(ROOT, process.env['CNI_TEST_BIN']);
+export const BIN = CNI_TEST_BIN === '' ? undefined : join(ROOT, CNI_TEST_BIN);
 
 /** Debian's package containernetworking-plugins: the reference plugins. */
 export const REFERENCE_BIN = '/usr/lib/cni';
 
-/** What a plugin answered. `json` is standard output, read. */
-export interface Answer {
-  readonly exitCode: number | undefined;
-  readonly stdout: string;
-  readonly stderr: string;
-  // oxlint-disable-next-line typescript/no-explicit-any -- tests pick from JSON documents of many shapes
-  readonly json: any;
-}
-
-/** A call as a runtime makes it. */
-export interface CallOptions {
+/** A call of a plugin on the node. CNI_PATH is the packed executables' folder if nothing else is said, or one that is empty. */
+export interface CallOptions extends Partial<
+  Omit<PluginCall, 'command' | 'program' | 'hostNetns'>
+> {
   /** A plugin of ours by name, or the path of another's. */
   readonly plugin: string;
   readonly config: object | string;
-  readonly containerID?: string;
-  readonly netns?: string;
-  readonly ifName?: string;
-  readonly args?: string;
-  /** CNI_PATH; default: the packed executables' folder, or one that is empty. */
-  readonly path?: string;
-  readonly env?: Readonly<Record<string, string>>;
-  /** A program that runs the plugin, given its command line. */
-  readonly through?: readonly string[];
 }
 
 let count = 0;
@@ -53,12 +38,15 @@ let count = 0;
 /** A node; `await using` takes it away. */
 export class TestNode implements AsyncDisposable {
   readonly name: string;
+  /** The path of the host's namespace. */
+  readonly netns: string;
   readonly folder: string;
   readonly #namespaces: string[] = [];
 
   private constructor() {
     count += 1;
     this.name = `cni-test-${process.pid}-${count}`;
+    this.netns = netnsPath(this.name);
     this.folder = mkdtempSync(join(tmpdir(), `${this.name}-`));
     mkdirSync(join(this.folder, 'empty'));
   }
@@ -78,7 +66,7 @@ export class TestNode implements AsyncDisposable {
   /** Makes a pod. @returns the path of its namespace */
   async addPod(pod: string): Promise<string> {
     await this.#addNamespace(`${this.name}-${pod}`);
-    return `/run/netns/${this.name}-${pod}`;
+    return netnsPath(`${this.name}-${pod}`);
   }
 
   async deletePod(pod: string): Promise<void> {
@@ -97,6 +85,12 @@ export class TestNode implements AsyncDisposable {
     return this.path(name);
   }
 
+  /** Writes a program of the shell's. @returns its path */
+  writeProgram(name: string, script: string): string {
+    writeProgram(this.path(name), script);
+    return this.path(name);
+  }
+
   /** The files of a folder of the node's, without what the reference plugin leaves in it for ever. */
   files(folder: string): string[] {
     const names = readdirSync(this.path(folder), { recursive: true, withFileTypes: true });
@@ -107,12 +101,8 @@ export class TestNode implements AsyncDisposable {
   }
 
   /** Runs a program in the host's namespace, or in that of a path. @returns its output */
-  async run(
-    file: string,
-    args: readonly string[],
-    netns = `/run/netns/${this.name}`,
-  ): Promise<string> {
-    const { stdout } = await execa('nsenter', [`--net=${netns}`, '--', file, ...args]);
+  async run(file: string, args: readonly string[], netns = this.netns): Promise<string> {
+    const { stdout } = await execa(...inNetns(netns, file, ...args));
     return stdout;
   }
 
@@ -136,24 +126,16 @@ export class TestNode implements AsyncDisposable {
 
   /** Calls a plugin in the host's namespace. */
   async call(command: string, options: CallOptions): Promise<Answer> {
-    const { plugin, config, containerID = 'cid1', netns = '', ifName = 'eth0', args } = options;
-    const env = {
-      CNI_COMMAND: command,
-      CNI_CONTAINERID: containerID,
-      CNI_NETNS: netns,
-      CNI_IFNAME: ifName,
-      CNI_PATH: options.path ?? BIN ?? this.path('empty'),
-      ...(args === undefined ? {} : { CNI_ARGS: args }),
-      PATH: process.env['PATH'] ?? '',
-      ...options.env,
-    };
-    const program = plugin.includes('/') ? [plugin] : ownProgram(plugin);
-    const input = typeof config === 'string' ? config : JSON.stringify(config);
-    const through = options.through ?? [];
-    const nsenter = [`--net=/run/netns/${this.name}`, '--', ...through, ...program];
-    const result = await execa('nsenter', nsenter, { env, extendEnv: false, input, reject: false });
-    const { exitCode, stdout, stderr } = result;
-    return { exitCode, stdout, stderr, json: parse(stdout) };
+    const { plugin, ...call } = options;
+    return callPlugin({
+      containerID: 'cid1',
+      ifName: 'eth0',
+      path: BIN ?? this.path('empty'),
+      ...call,
+      command,
+      program: plugin.includes('/') ? [plugin] : ownProgram(plugin),
+      hostNetns: this.netns,
+    });
   }
 
   /** The same; the call has to succeed. */
@@ -170,25 +152,29 @@ export class TestNode implements AsyncDisposable {
   }
 }
 
+/** The call as a runtime goes on from a result: with it as prevResult. */
+export const withResult = (
+  call: CallOptions & { readonly config: object },
+  prevResult: unknown,
+) => ({ ...call, config: { ...call.config, prevResult } });
+
+/** Passes a test that the source can't stand, and says why. @returns whether the tests run the source */
+export function isSkippedFromSource(t: ExecutionContext, why: string): boolean {
+  if (BIN !== undefined) return false;
+  t.log(`skipped: from source, ${why}`);
+  t.pass();
+  return true;
+}
+
 /** The command line of a plugin of ours. */
 export function ownProgram(name: string): string[] {
-  if (BIN !== undefined && BIN !== '') return [join(BIN, name)];
-  const flags = ['--disable-warning=ExperimentalWarning'];
-  return [process.execPath, ...flags, join(ROOT, 'cmd/cni-suite/main.ts'), name];
+  if (BIN !== undefined) return [join(BIN, name)];
+  return ownScript(join(ROOT, 'cmd/cni-suite/main.ts'), name).flat();
 }
 
 /** A folder that has a plugin of ours as a program: a Go plugin can't delegate to one in our process. */
-export async function folderOf(node: TestNode, name: string): Promise<string> {
-  if (BIN !== undefined && BIN !== '') return BIN;
-  const path = node.writeFile(`empty/${name}`, `#!/bin/sh\nexec ${ownProgram(name).join(' ')}\n`);
-  await node.run('chmod', ['+x', path]);
+export function folderOf(node: TestNode, name: string): string {
+  if (BIN !== undefined) return BIN;
+  node.writeProgram(`empty/${name}`, `exec ${ownProgram(name).join(' ')}`);
   return node.path('empty');
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,5 +1,6 @@
 /** Traffic between namespaces, measured by who receives it. */
 import { execa } from 'execa';
+import { inNetns } from '#scripts/world/command.ts';
 
 /** Answers one TCP connection with the address that it came from, then ends. Prints a line when it listens. */
 const TCP_SERVER = `
@@ -35,9 +36,7 @@ socket.on('error', (error) => end(error.message));
 socket.bind(Number(from), () => socket.send('?', Number(port), host));`;
 
 const enter = (netns: string, script: string, args: readonly string[]) =>
-  execa('nsenter', [`--net=${netns}`, '--', process.execPath, '-e', script, ...args], {
-    reject: false,
-  });
+  execa(...inNetns(netns, process.execPath, '-e', script, ...args), { reject: false });
 
 /** Who talks to whom. Ports default to 8080; `serverPort` is where the server listens, if that is another. */
 export interface Conversation {

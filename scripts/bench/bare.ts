@@ -6,8 +6,9 @@ import { invoke } from '#lib/cni/plugin.ts';
 import { deleteLink } from '#lib/net/link.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
 import { within } from '#lib/sys/netns.ts';
-import { ip, netnsPath } from '../demo/command.ts';
-import { makeExecutable } from '../executable.ts';
+import { ip, netnsPath } from '#scripts/world/command.ts';
+import { makeExecutable } from '#scripts/build/executable.ts';
+import { toVariables } from '#scripts/world/plugin-call.ts';
 import type { Plugin } from './chain.ts';
 import type { Call, Side } from './side.ts';
 
@@ -25,14 +26,14 @@ export function callInProcess(side: Side, { name, config }: Plugin, call: Call):
   const plugin = findPlugin(name);
   if (plugin === undefined) throw new Error(`No plugin ${name}`);
   const input = Buffer.from(JSON.stringify(config));
-  const env = {
-    CNI_COMMAND: call.command,
-    CNI_CONTAINERID: call.pod,
-    CNI_NETNS: netnsPath(call.pod),
-    CNI_IFNAME: 'eth0',
-    CNI_PATH: ownPath(),
-    PATH: '',
-  };
+  const env = toVariables({
+    command: call.command,
+    containerID: call.pod,
+    netns: netnsPath(call.pod),
+    ifName: 'eth0',
+    path: ownPath(),
+    env: { PATH: '' },
+  });
   const start = performance.now();
   within(side.host, () => {
     invoke(plugin, {

@@ -9,7 +9,7 @@ import {
   PORTS,
   type Subject,
 } from './chain.ts';
-import { runTimed } from './clock.ts';
+import { bareStart, runTimed } from './clock.ts';
 import { writeLeases } from './fill.ts';
 import { deletePair } from './bare.ts';
 import {
@@ -55,7 +55,7 @@ export const plugin = (id: string, title: string, subject: Subject): Measurement
     });
     const [empty, pair] = [noTimes(), noTimes()];
     const { add, del } = addAndDelete(sides, plan.pods, subject, (side, pod, isCounted) => {
-      const nothing = runTimed(side.host, { program: plan.empty, env: {}, input: '' });
+      const nothing = runTimed(side.host, bareStart(plan.empty));
       const pairMs = deletePair(side, pod);
       if (!isCounted) return;
       empty.ours.push(nothing.wallMs);

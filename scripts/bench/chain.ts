@@ -139,7 +139,7 @@ export interface Added {
   readonly result: object;
 }
 
-/** ADD of the whole chain, plugin by plugin: loopback, then connecting and portmap. @throws DemoFailure */
+/** ADD of the whole chain, plugin by plugin: loopback, then connecting and portmap. @throws ScriptFailure */
 export function addPod(side: Side, { name: pod, portMappings }: Pod): Added {
   const call = { command: 'ADD', pod } as const;
   const first = callPlugin(side, loopback.name, loopback.config, { ...call, ...lo });
@@ -151,7 +151,7 @@ export function addPod(side: Side, { name: pod, portMappings }: Pod): Added {
   return { wallMs, result: JSON.parse(third.stdout) as object };
 }
 
-/** DEL of the same, in the other order. @returns milliseconds @throws DemoFailure */
+/** DEL of the same, in the other order. @returns milliseconds @throws ScriptFailure */
 export function deletePod(side: Side, { name: pod, portMappings }: Pod, result: object): number {
   const call = { command: 'DEL', pod } as const;
   const chained = portmap(portMappings, result);
@@ -162,7 +162,7 @@ export function deletePod(side: Side, { name: pod, portMappings }: Pod, result: 
   return first.wallMs + second.wallMs + third.wallMs;
 }
 
-/** ADD of connecting and portmap, beside those of other pods. @returns the result @throws DemoFailure */
+/** ADD of connecting and portmap, beside those of other pods. @returns the result @throws ScriptFailure */
 export async function addPodBeside(side: Side, { name: pod, portMappings }: Pod): Promise<object> {
   const call = { command: 'ADD', pod } as const;
   const { name, config } = connecting(side, { ipMasq: true });
@@ -171,7 +171,7 @@ export async function addPodBeside(side: Side, { name: pod, portMappings }: Pod)
   return JSON.parse(await callBeside(side, chained.name, chained.config, call)) as object;
 }
 
-/** DEL of the same. @throws DemoFailure */
+/** DEL of the same. @throws ScriptFailure */
 export async function deletePodBeside(
   side: Side,
   { name: pod, portMappings }: Pod,

@@ -3,7 +3,8 @@ import { spawn, spawnSync } from 'node:child_process';
 import { dlopen } from 'node:ffi';
 import { text } from 'node:stream/consumers';
 import { type Netns, within } from '#lib/sys/netns.ts';
-import { DemoFailure } from '../demo/failure.ts';
+import { ScriptFailure } from '#scripts/world/failure.ts';
+import type { ProgramStart } from '#scripts/world/plugin-call.ts';
 
 /** sys/resource.h: struct rusage begins with two struct timeval, the user's time and the system's. */
 const RUSAGE_CHILDREN = -1;
@@ -22,13 +23,13 @@ export function childrenCpuMs(): number {
   return Number(seconds) * 1e3 + Number(microseconds) / 1e3;
 }
 
-/** A program with its environment and standard input. */
-export interface Run {
-  readonly program: string;
-  readonly args?: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  readonly input: string;
-}
+/** A program without environment and input. */
+export const bareStart = (program: string, args: readonly string[] = []): ProgramStart => ({
+  program,
+  args,
+  env: {},
+  input: '',
+});
 
 /** What a program printed, and how long it took from its start to its end. */
 export interface Outcome {
@@ -36,8 +37,8 @@ export interface Outcome {
   readonly wallMs: number;
 }
 
-/** Runs a program in a network namespace. @throws DemoFailure with what it said if it fails */
-export function runTimed(netns: Netns, { program, args = [], env, input }: Run): Outcome {
+/** Runs a program in a network namespace. @throws ScriptFailure with what it said if it fails */
+export function runTimed(netns: Netns, { program, args, env, input }: ProgramStart): Outcome {
   const start = performance.now();
   const ended = within(netns, () => spawnSync(program, args, { env, input }));
   const wallMs = performance.now() - start;
@@ -46,9 +47,9 @@ export function runTimed(netns: Netns, { program, args = [], env, input }: Run):
   return { wallMs, stdout: stdout.toString() };
 }
 
-/** The same without holding up others that run. @returns what it printed @throws DemoFailure */
-export async function runBeside(netns: Netns, run: Run): Promise<string> {
-  const { program, args = [], env, input } = run;
+/** The same without holding up others that run. @returns what it printed @throws ScriptFailure */
+export async function runBeside(netns: Netns, start: ProgramStart): Promise<string> {
+  const { program, args, env, input } = start;
   const child = within(netns, () => spawn(program, args, { env }));
   child.stdin.end(input);
   const ended = new Promise<number | null>((resolve, reject) => {
@@ -63,5 +64,5 @@ export async function runBeside(netns: Netns, run: Run): Promise<string> {
   return stdout;
 }
 
-const failure = (program: string, env: Run['env'], words: string): DemoFailure =>
-  new DemoFailure(`${env['CNI_COMMAND'] ?? 'a run'} by "${program}" failed: ${words}`);
+const failure = (program: string, env: ProgramStart['env'], words: string): ScriptFailure =>
+  new ScriptFailure(`${env['CNI_COMMAND'] ?? 'a run'} by "${program}" failed: ${words}`);

@@ -1,5 +1,5 @@
 /** Many pods at a time, as after a node's reboot: what they take together. */
-import { ip } from '../demo/command.ts';
+import { ip } from '#scripts/world/command.ts';
 import { addPodBeside, deletePodBeside, mappings, type Pod } from './chain.ts';
 import { childrenCpuMs } from './clock.ts';
 import type { Side } from './side.ts';
@@ -19,7 +19,7 @@ export interface CrowdCost {
   readonly del: Cost;
 }
 
-/** Adds this many pods with masquerading and two host ports each, some at a time, and deletes them. @throws DemoFailure */
+/** Adds this many pods with masquerading and two host ports each, some at a time, and deletes them. @throws ScriptFailure */
 export async function addAndDeleteCrowd(side: Side, count: number): Promise<CrowdCost> {
   const pods = Array.from({ length: count }, (_, index): Pod => {
     return {

@@ -16,8 +16,8 @@ import { parseWith } from '#lib/cni/schema.ts';
 import { PortmapConfig } from '#plugins/portmap/config.ts';
 import { forwards } from '#plugins/portmap/forward.ts';
 import { addMappings } from '#plugins/portmap/nftables.ts';
-import { ip } from '../demo/command.ts';
-import { DemoFailure } from '../demo/failure.ts';
+import { ip } from '#scripts/world/command.ts';
+import { ScriptFailure } from '#scripts/world/failure.ts';
 import { addPod, deletePod, leasesOf, mappings, SUBNET } from './chain.ts';
 import { runTimed } from './clock.ts';
 import type { Side } from './side.ts';
@@ -28,7 +28,7 @@ const FIRST_PORT = 10_000;
 
 const addressOf = (number: number): Address => FIRST_ADDRESS.plus(BigInt(number));
 
-/** Makes what this many pods leave. @throws DemoFailure */
+/** Makes what this many pods leave. @throws ScriptFailure */
 export function fill(side: Side, count: number): void {
   const numbers = Array.from({ length: count }, (_, index) => index);
   writeLeases(
@@ -84,7 +84,7 @@ function copyRules(side: Side, numbers: readonly number[]): void {
   const address = own?.address.split('/')[0] ?? '';
   const rules = templateRules(program(side, 'iptables-save', ['-t', 'nat'], ''));
   if (rules.lines.length === 0) {
-    throw new DemoFailure(
+    throw new ScriptFailure(
       `"${side.folder}" leaves no iptables rules that could be copied: its node can't be filled`,
     );
   }
@@ -126,6 +126,6 @@ function copyOf({ lines, chains }: Rules, number: number, address: string): stri
   return [...chains.map((chain) => `:${rename(chain)} - [0:0]`), ...copies];
 }
 
-/** Runs a program on a node. @returns what it printed @throws DemoFailure */
+/** Runs a program on a node. @returns what it printed @throws ScriptFailure */
 const program = ({ host }: Side, file: string, args: readonly string[], input: string): string =>
   runTimed(host, { program: file, args, env: { PATH: process.env['PATH'] ?? '' }, input }).stdout;

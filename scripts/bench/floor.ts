@@ -1,6 +1,6 @@
 /** What nothing gets below: the start of an executable, and the kernel's part of the work. */
 import { loopback, mapping, masquerading, OTHER_PORTS, plain, PORTS } from './chain.ts';
-import { type Outcome, runTimed } from './clock.ts';
+import { bareStart, type Outcome, runTimed } from './clock.ts';
 import { callInProcess } from './bare.ts';
 import { inTurn, makeSides, noTimes, type Plan, type Row, row, settle } from './rows.ts';
 import { type Call, callPlugin, type Side } from './side.ts';
@@ -9,7 +9,7 @@ import { type Call, callPlugin, type Side } from './side.ts';
 export async function* starts(plan: Plan): AsyncIterable<Row> {
   const nothing: Call = { command: 'DEL', pod: 'nobody' };
   const runs: Readonly<Record<string, (side: Side) => Outcome>> = {
-    empty: ({ host }) => runTimed(host, { program: plan.empty, env: {}, input: '' }),
+    empty: ({ host }) => runTimed(host, bareStart(plan.empty)),
     version: (side) =>
       callPlugin(side, plain(side, PORTS).name, {}, { ...nothing, command: 'VERSION' }),
     'start-loopback': (side) => callPlugin(side, loopback.name, loopback.config, nothing),

@@ -2,7 +2,7 @@
 import { lstatSync, readFileSync, readdirSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { run } from '../demo/command.ts';
+import { run } from '#scripts/world/command.ts';
 import type { Mark } from './marks.ts';
 import type { Row } from './rows.ts';
 import type { Summary } from './sample.ts';

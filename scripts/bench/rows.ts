@@ -1,6 +1,6 @@
 /** Lines of the bench's table, and how both suites are measured: pod by pod in turn. */
 import { basename } from 'node:path';
-import { ip } from '../demo/command.ts';
+import { ip } from '#scripts/world/command.ts';
 import { type Summary, summarize } from './sample.ts';
 import { makeSide, type Side, type SideName } from './side.ts';
 

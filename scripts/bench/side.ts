@@ -2,8 +2,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { openNetns, type Netns } from '#lib/sys/netns.ts';
-import { ip, netnsPath, run } from '../demo/command.ts';
-import { type Outcome, runBeside, runTimed, type Run } from './clock.ts';
+import { addNetns, netnsPath, run } from '#scripts/world/command.ts';
+import { type PluginCall, toStart } from '#scripts/world/plugin-call.ts';
+import { type Outcome, runBeside, runTimed } from './clock.ts';
 
 /** Which suite. */
 export type SideName = 'ours' | 'peer';
@@ -31,8 +32,7 @@ export interface Call {
 /** Makes a node with a suite on it. `id` is part of its namespace's name. */
 export function makeSide(name: SideName, folder: string, id: string): Side {
   const netns = `node-${name}-${id}`;
-  ip('netns', 'add', netns);
-  ip('-n', netns, 'link', 'set', 'lo', 'up');
+  addNetns(netns);
   return {
     name,
     folder,
@@ -43,43 +43,33 @@ export function makeSide(name: SideName, folder: string, id: string): Side {
 }
 
 /** A call of a plugin as a runtime makes it. */
-function pluginRun({ folder }: Side, plugin: string, config: object, call: Call): Run {
-  return {
-    program: join(folder, plugin),
-    env: {
-      CNI_COMMAND: call.command,
-      CNI_CONTAINERID: call.pod,
-      CNI_NETNS: netnsPath(call.pod),
-      CNI_IFNAME: call.ifName ?? 'eth0',
-      CNI_PATH: folder,
-      PATH: process.env['PATH'] ?? '',
-    },
-    input: JSON.stringify(config),
-  };
-}
+const pluginCall = ({ folder }: Side, plugin: string, config: object, call: Call): PluginCall => ({
+  command: call.command,
+  containerID: call.pod,
+  netns: netnsPath(call.pod),
+  ifName: call.ifName ?? 'eth0',
+  path: folder,
+  program: [join(folder, plugin)],
+  config,
+});
 
-/** Calls a plugin and waits. @throws DemoFailure */
+/** Calls a plugin and waits. @throws ScriptFailure */
 export const callPlugin = (side: Side, plugin: string, config: object, call: Call): Outcome =>
-  runTimed(side.host, pluginRun(side, plugin, config, call));
+  runTimed(side.host, toStart(pluginCall(side, plugin, config, call)));
 
-/** Calls a plugin beside others. @returns what it printed @throws DemoFailure */
+/** Calls a plugin beside others. @returns what it printed @throws ScriptFailure */
 export const callBeside = (
   side: Side,
   plugin: string,
   config: object,
   call: Call,
-): Promise<string> => runBeside(side.host, pluginRun(side, plugin, config, call));
+): Promise<string> => runBeside(side.host, toStart(pluginCall(side, plugin, config, call)));
 
 /** The most memory that a call of a plugin has at one time, in MB. */
 export function peakMemory(side: Side, plugin: string, config: object, call: Call): number {
-  const { program, env, input } = pluginRun(side, plugin, config, call);
   const file = '/run/bench/peak';
   // By a program of its own: what a process had before it became another counts for that too.
-  runTimed(side.host, {
-    program: '/usr/bin/time',
-    args: ['-f', '%M', '-o', file, program],
-    env,
-    input,
-  });
+  const through = ['/usr/bin/time', '-f', '%M', '-o', file];
+  runTimed(side.host, toStart({ ...pluginCall(side, plugin, config, call), through }));
   return Number(run('cat', [file])) / 1024;
 }

@@ -3,15 +3,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { type Netns, openNetns, within } from '#lib/sys/netns.ts';
-import { ip, netnsPath } from '../demo/command.ts';
+import { ip, netnsPath, ownScript } from '#scripts/world/command.ts';
 import { addPod, deletePod } from './chain.ts';
-import { runTimed } from './clock.ts';
+import { bareStart, runTimed } from './clock.ts';
 import type { Side } from './side.ts';
 
-const PROGRAM = [
-  '--disable-warning=ExperimentalWarning',
-  join(import.meta.dirname, 'flows.ts'),
-] as const;
+const FLOWS = join(import.meta.dirname, 'flows.ts');
 
 /** How long each direction is measured. */
 const RUN_MS = 1500;
@@ -32,7 +29,7 @@ export interface Rates {
   readonly mappedPackets: number;
 }
 
-/** Measures with one more pod on a node, and somebody outside; both go when it is done. @throws DemoFailure */
+/** Measures with one more pod on a node, and somebody outside; both go when it is done. @throws ScriptFailure */
 export async function measureTraffic(side: Side): Promise<Rates> {
   const [pod, outside] = [`traffic-${side.name}`, `outside-${side.name}`];
   const portMappings = [
@@ -75,10 +72,8 @@ function connectOutside({ host }: Side, outside: string): void {
 }
 
 async function serve(netns: Netns, port: number): Promise<AsyncDisposable> {
-  const args = [...PROGRAM, 'serve', String(port)];
-  const server = within(netns, () =>
-    spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] }),
-  );
+  const program = ownScript(FLOWS, 'serve', String(port));
+  const server = within(netns, () => spawn(...program, { stdio: ['ignore', 'pipe', 'inherit'] }));
   await once(server.stdout, 'data');
   return {
     async [Symbol.asyncDispose]() {
@@ -101,8 +96,8 @@ type Mode = 'connect' | 'send' | 'begin';
 
 /** Runs a client. */
 function drive(netns: Netns, mode: Mode, address: string, port = 0): Count {
-  const args = [...PROGRAM, mode, address, String(port), String(RUN_MS)];
-  const { stdout } = runTimed(netns, { program: process.execPath, args, env: {}, input: '' });
+  const program = ownScript(FLOWS, mode, address, String(port), String(RUN_MS));
+  const { stdout } = runTimed(netns, bareStart(...program));
   return JSON.parse(stdout) as Count;
 }
 
@@ -115,12 +110,7 @@ function arrivalRate(receiver: Netns, body: () => Count): number {
 
 /** UDP packets that came to a network namespace so far, for a socket that has room for them, or has not, or for none. */
 function datagrams(netns: Netns): number {
-  const { stdout } = runTimed(netns, {
-    program: '/bin/cat',
-    args: ['/proc/net/snmp'],
-    env: {},
-    input: '',
-  });
+  const { stdout } = runTimed(netns, bareStart('/bin/cat', ['/proc/net/snmp']));
   const [names = [], values = []] = stdout
     .split('\n')
     .filter((line) => line.startsWith('Udp:'))

@@ -1,14 +1,14 @@
 /** The LAN and the machines on it, as an administrator and flanneld leave them before the first pod comes. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ip } from './command.ts';
+import { addNetns, ip } from '#scripts/world/command.ts';
 import { CLUSTER, type Host, LAN_BITS, MTU_BYTES, type Node, NODES, OUTSIDE } from './plan.ts';
 
 /** The namespace of the switch: a bridge that all machines' cables end at. */
 const SWITCH = 'lan';
 const BRIDGE = 'switch';
 
-/** Makes namespaces, cables, addresses, routes and each node's subnet.env. @throws DemoFailure */
+/** Makes namespaces, cables, addresses, routes and each node's subnet.env. @throws ScriptFailure */
 export function layLan(): void {
   for (const name of [
     SWITCH,
@@ -23,11 +23,6 @@ export function layLan(): void {
     writeSubnetEnv(node);
     routeToOthers(node);
   }
-}
-
-function addNetns(name: string): void {
-  ip('netns', 'add', name);
-  ip('-n', name, 'link', 'set', 'lo', 'up');
 }
 
 /** Both ends are born where they belong: the cable is never seen anywhere else. */

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { execaSync } from 'execa';
-import { inNetns, ip } from './command.ts';
+import { inNetns, ip, netnsPath } from '#scripts/world/command.ts';
 import type { Node } from './plan.ts';
 
 /** Not leftovers: what the reference host-local keeps as well, and what the demo itself wrote. */
@@ -34,7 +34,7 @@ export function leftFiles({ folder }: Node): string {
 
 /** The nft rules of a namespace, or "none"; undefined where there is no nft to ask. */
 export function nftRules(netns: string): string | undefined {
-  const nft = execaSync(...inNetns(netns, 'nft', 'list', 'ruleset'), { reject: false });
+  const nft = execaSync(...inNetns(netnsPath(netns), 'nft', 'list', 'ruleset'), { reject: false });
   // As with env and nohup: there is no such program, or none that can be run.
   if (nft.exitCode === 127 || nft.exitCode === 126) return undefined;
   if (nft.failed) return `nft failed: ${nft.stderr || nft.shortMessage}`;

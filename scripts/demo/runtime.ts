@@ -1,16 +1,15 @@
 /** A container runtime as far as the network goes: reads the list, completes the plugins' configurations, calls them. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { execaSync } from 'execa';
 import { parseResult, type Result } from '#lib/cni/result.ts';
 import type { SpecVersion } from '#lib/cni/version.ts';
-import { inNetns, netnsPath } from './command.ts';
-import { DemoFailure } from './failure.ts';
+import { netnsPath } from '#scripts/world/command.ts';
+import { ScriptFailure } from '#scripts/world/failure.ts';
+import { BUILT_BIN, ROOT } from '#scripts/world/paths.ts';
+import { type Answer, callPluginSync } from '#scripts/world/plugin-call.ts';
 import type { Node } from './plan.ts';
 
-const ROOT = join(import.meta.dirname, '..', '..');
 const LIST = join(ROOT, 'conf', '10-flannel.conflist');
-const CNI_PATH = join(ROOT, 'dist', 'bin');
 const IF_NAME = 'eth0';
 
 /** Far above what any call takes. */
@@ -33,7 +32,7 @@ export interface Outcome {
 
 const readList = (): List => JSON.parse(readFileSync(LIST, 'utf8')) as List;
 
-/** Adds a pod to the network: every plugin in order, each with the result of the one before. @throws DemoFailure */
+/** Adds a pod to the network: every plugin in order, each with the result of the one before. @throws ScriptFailure */
 export function addPod(node: Node, pod: string): { ms: number; result: Result } {
   const list = readList();
   let [ms, stdout] = [0, ''];
@@ -41,7 +40,7 @@ export function addPod(node: Node, pod: string): { ms: number; result: Result } 
     const previous = stdout === '' ? {} : { prevResult: JSON.parse(stdout) as unknown };
     const config = { ...completed(list, plugin, node), ...previous };
     const call = callPlugin('ADD', plugin.type, { node, pod, config });
-    if (call.failure !== '') throw new DemoFailure(`ADD of ${pod} failed: ${call.failure}`);
+    if (call.failure !== '') throw new ScriptFailure(`ADD of ${pod} failed: ${call.failure}`);
     ms += call.ms;
     stdout = call.stdout;
   }
@@ -86,29 +85,25 @@ function callPlugin(
   { node, pod, config }: Call,
 ): Outcome & { stdout: string } {
   const start = performance.now();
-  const call = execaSync(...inNetns(node.name, join(CNI_PATH, type)), {
-    input: JSON.stringify(config),
-    env: {
-      CNI_COMMAND: command,
-      CNI_CONTAINERID: pod,
-      CNI_NETNS: netnsPath(pod),
-      CNI_IFNAME: IF_NAME,
-      CNI_PATH,
-    },
-    timeout: TIMEOUT_MS,
-    reject: false,
+  const answer = callPluginSync({
+    command,
+    program: [join(BUILT_BIN, type)],
+    config,
+    hostNetns: netnsPath(node.name),
+    containerID: pod,
+    netns: netnsPath(pod),
+    ifName: IF_NAME,
+    path: BUILT_BIN,
+    timeoutMs: TIMEOUT_MS,
   });
   const ms = performance.now() - start;
-  return { ms, stdout: call.stdout, failure: call.failed ? failure(call) : '' };
+  return { ms, stdout: answer.stdout, failure: answer.problem === '' ? '' : failure(answer) };
 }
 
 /** The plugin's error document is on standard output, what else it had to say on standard error. */
-function failure(call: { stdout: string; stderr: string; shortMessage?: string | undefined }) {
-  try {
-    const { code, msg, details = '' } = JSON.parse(call.stdout) as Readonly<Record<string, string>>;
-    return `${msg} (${details === '' ? '' : `${details}; `}code ${code})`;
-  } catch {
-    // It did not come as far as an error document.
-    return call.stdout || call.stderr || call.shortMessage || 'for an unknown reason';
-  }
+function failure({ json, stdout, stderr, problem }: Answer): string {
+  // It need not have come as far as an error document.
+  if (json === undefined) return stdout || stderr || problem;
+  const { code, msg, details = '' } = json as Readonly<Record<string, string>>;
+  return `${msg} (${details === '' ? '' : `${details}; `}code ${code})`;
 }

@@ -17,7 +17,7 @@ interface Pod {
   readonly addMs: number;
 }
 
-/** Runs the demo and prints what it sees. @returns whether all is as it should be @throws DemoFailure */
+/** Runs the demo and prints what it sees. @returns whether all is as it should be @throws ScriptFailure */
 export async function show(): Promise<boolean> {
   layLan();
   const pods = addPods();

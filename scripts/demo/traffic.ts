@@ -1,15 +1,16 @@
 /** Real traffic: one TCP connection, seen from the receiving side. */
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { inNetns } from './command.ts';
+import { inNetns, netnsPath } from '#scripts/world/command.ts';
 
-const PEER = join(import.meta.dirname, '..', 'demo-peer.ts');
+const PEER = join(import.meta.dirname, 'peer.ts');
 const PORT = 8080;
 
 /** Far above what a connection takes, below the kernel's patience with an address that does not answer. */
 const TIMEOUT_MS = 5_000;
 
-const peer = (netns: string, ...args: string[]) => inNetns(netns, process.execPath, PEER, ...args);
+const peer = (netns: string, ...args: string[]) =>
+  inNetns(netnsPath(netns), process.execPath, PEER, ...args);
 
 /**
  * Connects from one namespace to an address of another. @returns the address that the receiver saw the connection come from,

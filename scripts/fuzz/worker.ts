@@ -1,6 +1,5 @@
-/** The work: every property in turn, a little of each at a time. */
+/** The process that does the work, given the options as JSON: every property in turn, a little of each at a time. */
 import { writeFileSync } from 'node:fs';
-import { DemoFailure } from '../demo/failure.ts';
 import { CALLS } from '#test/fuzz/calls.ts';
 import { NETLINK } from '#test/fuzz/netlink.ts';
 import { PARSERS } from '#test/fuzz/parsers.ts';
@@ -8,28 +7,21 @@ import { describeFailure, type FuzzProperty } from '#test/fuzz/property.ts';
 import { PROCESSES } from '#test/fuzz/processes.ts';
 import { STATE } from '#test/fuzz/state.ts';
 import { CURRENT, furnish } from '#test/fuzz/world.ts';
-
-/** What was asked for; `runs` undefined: as many as fit into the time. */
-export interface FuzzOptions {
-  readonly seconds: number;
-  readonly seed: number;
-  readonly runs: number | undefined;
-  readonly only: string;
-  /** The moment's work that is part of the tests: so many runs as each property says, of those that need a node. */
-  readonly short: boolean;
-}
+import { ScriptFailure } from '#scripts/world/failure.ts';
+import { runMain } from '#scripts/world/script.ts';
+import type { FuzzOptions } from './options.ts';
 
 /** How long one property is at it before the next has its turn; less if not all would have one. */
 const TURN_MS = 5_000;
 
-/** Runs the properties, and tells of each what it did and what it found. @returns whether nothing was found */
-export function fuzz({ seconds, seed, runs, only, short }: FuzzOptions): boolean {
+/** Runs the properties, and tells of each what it did and what it found. @returns whether nothing was found @throws ScriptFailure */
+function fuzz({ seconds, seed, runs, only, short }: FuzzOptions): boolean {
   furnish();
   const onNode = [...CALLS, ...STATE, ...PROCESSES];
   const properties = (short ? onNode : [...onNode, ...NETLINK, ...PARSERS]).filter(({ name }) =>
     name.includes(only),
   );
-  if (properties.length === 0) throw new DemoFailure(`no property's name has "${only}" in it`);
+  if (properties.length === 0) throw new ScriptFailure(`No property's name has "${only}" in it`);
   console.log(`Seed ${seed}, ${properties.length} properties`);
   const turnMs = Math.min(TURN_MS, (seconds * 1_000) / properties.length);
   const isTimed = runs === undefined && !short;
@@ -79,3 +71,6 @@ function turn({ name, check }: FuzzProperty, { seed, left, runs, failed }: Turn)
   }
   return details.numRuns;
 }
+
+const [options = ''] = process.argv.slice(2);
+await runMain('fuzz', () => (fuzz(JSON.parse(options) as FuzzOptions) ? 0 : 1));

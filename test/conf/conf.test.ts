@@ -24,8 +24,9 @@ import { requireGateways } from '#plugins/ptp/wire.ts';
 import { staticAnswer, StaticConfig } from '#plugins/static/config.ts';
 import { settings, type TuningConfig } from '#plugins/tuning/config.ts';
 import { tuning } from '#plugins/tuning/main.ts';
+import { ROOT } from '#scripts/world/paths.ts';
 
-const CONF = join(import.meta.dirname, '..', '..', 'conf');
+const CONF = join(ROOT, 'conf');
 const PLUGINS: Readonly<Record<string, AnyPlugin>> = {
   bandwidth,
   bridge,

@@ -1,10 +1,11 @@
 /** Programs that are the plugins behind the door, named as the plugins are. */
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { PLUGIN_NAMES } from '#cmd/cni-suite/programs.ts';
-
-const ROOT = join(import.meta.dirname, '..', '..');
+import { ownScript } from '#scripts/world/command.ts';
+import { ROOT } from '#scripts/world/paths.ts';
+import { writeProgram } from '#test/folder.ts';
 
 /** Makes them in a folder. */
 export async function bundlePlugins(folder: string): Promise<void> {
@@ -20,9 +21,7 @@ export async function bundlePlugins(folder: string): Promise<void> {
     target: 'node26',
   });
   for (const name of PLUGIN_NAMES) {
-    const flags = '--disable-warning=ExperimentalWarning';
-    const script = `#!/bin/sh\nNODE_COMPILE_CACHE=${folder}/cache exec ${process.execPath} ${flags} ${bundle} ${name}\n`;
-    writeFileSync(join(folder, name), script);
-    chmodSync(join(folder, name), 0o755);
+    const program = ownScript(bundle, name).flat().join(' ');
+    writeProgram(join(folder, name), `NODE_COMPILE_CACHE=${folder}/cache exec ${program}`);
   }
 }

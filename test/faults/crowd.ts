@@ -1,7 +1,8 @@
 /** Many pods at once: ADDs and DELs of the flannel chain with the reference's host-local in the same folder, and GCs among them. */
 import { readdirSync } from 'node:fs';
 import { flannelConfig } from '#test/configs.ts';
-import { type Answer, REFERENCE_BIN, TestNode } from '#test/node.ts';
+import type { Answer } from '#scripts/world/plugin-call.ts';
+import { REFERENCE_BIN, TestNode } from '#test/node.ts';
 import { sourceSeen } from '#test/traffic.ts';
 
 /** What was seen. */

@@ -1,5 +1,5 @@
 /** One fault at a time: what the call answers, what is left, and whether the calls that follow put everything right. */
-import type { Answer } from '#test/node.ts';
+import type { Answer } from '#scripts/world/plugin-call.ts';
 import { type DoorCall, type Fault, isChanging } from './fault.ts';
 import { type Command, Stage } from './stage.ts';
 import type { Subject } from './subjects.ts';

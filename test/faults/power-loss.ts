@@ -17,7 +17,8 @@ import {
 import { join } from 'node:path';
 import { flannelConfig } from '#test/configs.ts';
 import { anotherBoot } from '#test/reboot.ts';
-import { type Answer, TestNode } from '#test/node.ts';
+import type { Answer } from '#scripts/world/plugin-call.ts';
+import { TestNode } from '#test/node.ts';
 import { type FileChange, type DoorCall, TRACE_VARIABLE } from './fault.ts';
 
 /** What becomes of the content of files that no fsync brought to the disk. */

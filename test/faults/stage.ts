@@ -2,7 +2,8 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { bridgeConfig, ipam, SUBNET_ENV } from '#test/configs.ts';
-import { type Answer, TestNode } from '#test/node.ts';
+import type { Answer } from '#scripts/world/plugin-call.ts';
+import { TestNode } from '#test/node.ts';
 import { type DoorCall, type Fault, FAULT_VARIABLE, TRACE_VARIABLE } from './fault.ts';
 import { minus, type Snapshot, takeSnapshot } from './snapshot.ts';
 import type { Subject } from './subjects.ts';

@@ -4,18 +4,18 @@ import * as fc from 'fast-check';
 import { findPlugin } from '#cmd/cni-suite/programs.ts';
 import { toCniError } from '#lib/cni/error.ts';
 import { invoke } from '#lib/cni/plugin.ts';
-import type { Environment } from '#lib/sys/process.ts';
+import { type Parameters, toVariables } from '#scripts/world/plugin-call.ts';
 import { requireForeseen } from './clean.ts';
 import { CHAINED_POD, configs, POD } from './configs.ts';
 import { fuzzProperty, type FuzzProperty } from './property.ts';
 import { hostileDocument, hostileText } from './values.ts';
 import { CURRENT, differences, FOLDER, rebuild, snapshot, OWN_FOLDER, tidy } from './world.ts';
 
-/** A call without its command. */
+/** A call of a plugin of ours, without its command. */
 export interface Input {
   readonly plugin: string;
-  readonly env: Environment;
-  readonly input: Uint8Array;
+  readonly parameters: Omit<Parameters, 'command' | 'env'>;
+  readonly config: Uint8Array;
 }
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8');
@@ -27,16 +27,16 @@ const CHAINED = new Set(['portmap', 'bandwidth', 'firewall', 'tuning']);
 const mostly = (value: string): fc.Arbitrary<string> =>
   fc.oneof({ weight: 25, arbitrary: fc.constant(value) }, { weight: 1, arbitrary: hostileText });
 
-const environmentOf = (plugin: string): fc.Arbitrary<Environment> =>
+const parametersOf = (plugin: string): fc.Arbitrary<Input['parameters']> =>
   fc.record({
-    CNI_CONTAINERID: mostly('cid1'),
-    CNI_NETNS: mostly(podOf(plugin)),
-    CNI_IFNAME: mostly('eth0'),
-    CNI_ARGS: fc.oneof(
+    containerID: mostly('cid1'),
+    netns: mostly(podOf(plugin)),
+    ifName: mostly('eth0'),
+    args: fc.oneof(
       { weight: 8, arbitrary: fc.constant('') },
       { weight: 1, arbitrary: hostileText },
     ),
-    CNI_PATH: fc.constantFrom(OWN_FOLDER, OWN_FOLDER, OWN_FOLDER, '', '/nowhere'),
+    path: fc.constantFrom(OWN_FOLDER, OWN_FOLDER, OWN_FOLDER, '', '/nowhere'),
   });
 
 /** Any call of a plugin. */
@@ -44,8 +44,8 @@ export const inputOf = (plugin: string): fc.Arbitrary<Input> => {
   const examples = configs(FOLDER)[plugin] ?? [];
   return fc.record({
     plugin: fc.constant(plugin),
-    env: environmentOf(plugin),
-    input: fc.oneof(...examples.map((example) => hostileDocument(example))),
+    parameters: parametersOf(plugin),
+    config: fc.oneof(...examples.map((example) => hostileDocument(example))),
   });
 };
 
@@ -53,16 +53,15 @@ export const inputOf = (plugin: string): fc.Arbitrary<Input> => {
 type Outcome = { readonly stdout: string } | { readonly code: number; readonly error: string };
 
 /** Makes a call in this process. @throws Error if it fails in a way that nobody has foreseen */
-export function call(command: string, { plugin, env, input }: Input): Outcome {
+export function call(command: string, { plugin, parameters, config }: Input): Outcome {
   const found = findPlugin(plugin);
   if (found === undefined) throw new Error(`There is no plugin ${plugin}`);
-  writeFileSync(CURRENT, JSON.stringify({ command, plugin, env, input: text(input) }));
+  writeFileSync(CURRENT, JSON.stringify({ command, plugin, parameters, config: text(config) }));
   try {
-    const readInput = () => input;
     let stdout = '';
     invoke(found, {
-      env: { PATH: process.env['PATH'], ...env, CNI_COMMAND: command },
-      readInput,
+      env: toVariables({ ...parameters, command }),
+      readInput: () => config,
       print: (answer) => void (stdout = answer),
       builtins: findPlugin,
       isDelegate: false,
@@ -117,9 +116,9 @@ export function onCleanNode(
 
 /** The call again, with what it resulted in. */
 function withResult(input: Input, stdout: string): Input {
-  const config = JSON.parse(text(input.input)) as object;
+  const config = JSON.parse(text(input.config)) as object;
   const json = JSON.stringify({ ...config, prevResult: JSON.parse(stdout) });
-  return { ...input, input: Buffer.from(json) };
+  return { ...input, config: Buffer.from(json) };
 }
 
 const COMMANDS = ['CHECK', 'GC', 'STATUS', 'VERSION', 'DEL', 'frob', ''];

@@ -1,6 +1,6 @@
 /** Calls through the whole program, as runtimes make them: one document on standard output, no more, and an end in time. */
-import { spawnSync } from 'node:child_process';
 import * as fc from 'fast-check';
+import { callPluginSync } from '#scripts/world/plugin-call.ts';
 import { BIN, ownProgram } from '#test/node.ts';
 import { PLUGIN_NAMES } from '#cmd/cni-suite/programs.ts';
 import { type Input, inputOf, onCleanNode, podOf } from './calls.ts';
@@ -12,27 +12,23 @@ import { OWN_FOLDER, tidy } from './world.ts';
 const LIMIT_MS = 120_000;
 
 /** Runs a plugin's executable. @returns whether it succeeded. @throws Error if it did not answer as it should */
-function execute(command: string, { plugin, env, input }: Input): boolean {
+function execute(command: string, { plugin, parameters, config }: Input): boolean {
   // No variable can hold a zero byte.
-  const possible = Object.entries(env).filter(([, value]) => value?.includes('\0') === false);
-  const variables = possible.map(([name, value]) => [
-    name,
-    value === OWN_FOLDER ? (BIN ?? '') : value,
-  ]);
-  const [file = '', ...args] = ownProgram(plugin);
-  const { status, signal, stdout, stderr } = spawnSync(file, args, {
-    input,
-    env: { ...Object.fromEntries(variables), PATH: process.env['PATH'], CNI_COMMAND: command },
-    timeout: LIMIT_MS,
-    killSignal: 'SIGKILL',
-    encoding: 'utf8',
+  const possible = Object.entries(parameters).filter(([, value]) => !value.includes('\0'));
+  const { exitCode, stdout, stderr, problem } = callPluginSync({
+    ...Object.fromEntries(possible),
+    ...(parameters.path === OWN_FOLDER ? { path: BIN ?? '' } : {}),
+    command,
+    program: ownProgram(plugin),
+    config,
+    timeoutMs: LIMIT_MS,
   });
-  if (signal !== null) throw new Error(`It was ended by ${signal}`);
+  if (exitCode === undefined) throw new Error(problem);
   requireCleanText(stderr);
-  if (status === 1) requireErrorDocument(stdout);
-  else if (status !== 0) throw new Error(`Status ${status}: ${stdout}${stderr}`);
+  if (exitCode === 1) requireErrorDocument(stdout);
+  else if (exitCode !== 0) throw new Error(`Status ${exitCode}: ${stdout}${stderr}`);
   else if (stdout !== '') JSON.parse(stdout);
-  return status === 0;
+  return exitCode === 0;
 }
 
 const COMMANDS = ['ADD', 'DEL', 'CHECK', 'GC', 'STATUS', 'VERSION', 'x'];

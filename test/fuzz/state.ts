@@ -85,8 +85,8 @@ function requireUntouchedVictim(): void {
 /** A call that succeeds. */
 function soundInput(plugin: string): Input {
   const [config] = configs(FOLDER)[plugin] ?? [];
-  const env = { CNI_CONTAINERID: 'cid1', CNI_NETNS: podOf(plugin), CNI_IFNAME: 'eth0' };
-  return { plugin, env, input: Buffer.from(JSON.stringify(config)) };
+  const parameters = { containerID: 'cid1', netns: podOf(plugin), ifName: 'eth0' };
+  return { plugin, parameters, config: Buffer.from(JSON.stringify(config)) };
 }
 
 const COMMANDS = ['ADD', 'DEL', 'CHECK', 'GC', 'STATUS'];

@@ -16,6 +16,7 @@ import {
 import { join } from 'node:path';
 import { PLUGIN_NAMES } from '#cmd/cni-suite/programs.ts';
 import { openNetns, within } from '#lib/sys/netns.ts';
+import { run } from '#scripts/world/command.ts';
 import { CHAINED_POD, SUBNET_ENV } from './configs.ts';
 
 /** All that calls may write lies below it. */
@@ -32,12 +33,6 @@ export const OWN_FOLDER = '/run/bin';
 
 /** Folders that calls could write into: all others are read-only. The second is where plugins keep state if nothing is configured. */
 const WRITABLE = ['/run', '/var/lib'];
-
-function run(file: string, args: readonly string[], input = ''): string {
-  const { status, stdout, stderr } = spawnSync(file, args, { input, encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${file} ${args.join(' ')}: ${stderr}`);
-  return stdout;
-}
 
 /** Runs what may fail: what it takes away need not be there. */
 const tryRun = (file: string, args: readonly string[], input = ''): void =>

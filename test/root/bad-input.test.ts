@@ -101,7 +101,7 @@ for (const plugin of ['flannel', 'bridge', 'loopback', 'ptp']) {
   test(`${plugin}: the plugin's own namespace`, refuses, plugin, {
     code: 8,
     message: /should not be the same/,
-    call: (node) => ({ netns: `/run/netns/${node.name}` }),
+    call: (node) => ({ netns: node.netns }),
   });
 }
 

@@ -72,7 +72,7 @@ test('traffic of both families passes both queues', async (t) => {
   await using node = await TestNode.create();
   const a = await addPod(t, node, 'a');
   const { json } = await node.succeed(t, 'ADD', a.call);
-  const host = `/run/netns/${node.name}`;
+  const host = node.netns;
   t.is(await sourceSeen({ from: a.netns, to: host, address: '10.1.0.1' }), '10.1.0.2');
   t.is(await sourceSeen({ from: host, to: a.netns, address: 'fd00:1::2' }), 'fd00:1::1');
   for (const name of [vethOf(a), String(json.interfaces[3].name)]) {

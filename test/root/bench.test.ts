@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import test from 'ava';
+import { ownScript } from '#scripts/world/command.ts';
+import { ROOT } from '#scripts/world/paths.ts';
 
-const BENCH = join(import.meta.dirname, '../../scripts/bench.ts');
+const BENCH = join(ROOT, 'scripts', 'bench.ts');
 const folder = mkdtempSync(join(tmpdir(), 'cni-test-bench-'));
 test.after.always(() => rmSync(folder, { recursive: true }));
 
@@ -21,8 +23,8 @@ interface Report {
 /** @returns the figures of one measurement */
 async function bench(only: string, ...options: string[]): Promise<Report> {
   const json = join(folder, `${only}.json`);
-  const args = [BENCH, '--only', only, '--json', json, ...options];
-  await execa(process.execPath, args, { timeout: 120_000 });
+  const program = ownScript(BENCH, '--only', only, '--json', json, ...options);
+  await execa(...program, { timeout: 120_000 });
   return JSON.parse(readFileSync(json, 'utf8')) as Report;
 }
 
@@ -47,7 +49,7 @@ test('bench refuses a measurement that it does not know, a number that is none, 
     ['--pods', 'many'],
     ['--peer', '/nowhere'],
   ] as const) {
-    const { exitCode, stderr } = await execa(process.execPath, [BENCH, option, value], {
+    const { exitCode, stderr } = await execa(...ownScript(BENCH, option, value), {
       reject: false,
     });
     t.is(exitCode, 1);

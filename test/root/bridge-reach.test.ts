@@ -1,21 +1,17 @@
 /** Who reaches a pod of a bridge, and under which name: hardware addresses, neighbours, spoofed frames. */
 import test from 'ava';
 import { bridgeConfig, ipam } from '#test/configs.ts';
-import { TestNode } from '#test/node.ts';
+import { TestNode, withResult } from '#test/node.ts';
 import { sourceSeen } from '#test/traffic.ts';
 
 test('macspoofchk drops what does not come from the container, and DEL ends it', async (t) => {
   await using node = await TestNode.create();
   const config = bridgeConfig(node, { macspoofchk: true });
   const netns = await node.addPod('a');
-  const host = `/run/netns/${node.name}`;
+  const host = node.netns;
   const { json } = await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns });
   t.is(await sourceSeen({ from: netns, to: host, address: '10.1.0.1' }), '10.1.0.2');
-  await node.succeed(t, 'CHECK', {
-    plugin: 'bridge',
-    config: { ...config, prevResult: json },
-    netns,
-  });
+  await node.succeed(t, 'CHECK', withResult({ plugin: 'bridge', config, netns }, json));
   t.regex(await node.rules(), /chain cni-br-iface-cid1-eth0-mac/);
   await node.run('ip', ['link', 'set', 'eth0', 'address', '02:00:00:00:00:99'], netns);
   t.not(await sourceSeen({ from: netns, to: host, address: '10.1.0.1' }), '10.1.0.2');
@@ -44,7 +40,7 @@ test('a pod with a reused address is reached at once, though the host remembers 
   }
   const netns = await node.addPod('a');
   await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns });
-  const host = `/run/netns/${node.name}`;
+  const host = node.netns;
   t.is(await sourceSeen({ from: host, to: netns, address: '10.1.0.2' }), '10.1.0.1');
   t.is(await sourceSeen({ from: host, to: netns, address: 'fd00:1::2' }), 'fd00:1::1');
 });
@@ -77,7 +73,7 @@ test('two ranges of one family: the bridge is the gateway of both', async (t) =>
   for (const pod of ['a', 'b']) {
     const netns = await node.addPod(pod);
     await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns, containerID: pod });
-    const host = `/run/netns/${node.name}`;
+    const host = node.netns;
     t.regex(await sourceSeen({ from: netns, to: host, address: '10.1.0.1' }), /^10\.1\./);
     t.regex(await sourceSeen({ from: netns, to: host, address: '10.2.0.1' }), /^10\.2\./);
   }
@@ -89,11 +85,7 @@ test('a bridge with the spanning tree protocol is not waited for', async (t) => 
   const config = bridgeConfig(node);
   const netns = await node.addPod('a');
   const { json } = await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns });
-  await node.succeed(t, 'CHECK', {
-    plugin: 'bridge',
-    config: { ...config, prevResult: json },
-    netns,
-  });
+  await node.succeed(t, 'CHECK', withResult({ plugin: 'bridge', config, netns }, json));
 });
 
 test('CHECK of a network without addresses on a bridge that somebody else made', async (t) => {
@@ -102,11 +94,7 @@ test('CHECK of a network without addresses on a bridge that somebody else made',
   const config = bridgeConfig(node, { ipam: undefined, isDefaultGateway: false });
   const netns = await node.addPod('a');
   const { json } = await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns });
-  await node.succeed(t, 'CHECK', {
-    plugin: 'bridge',
-    config: { ...config, prevResult: json },
-    netns,
-  });
+  await node.succeed(t, 'CHECK', withResult({ plugin: 'bridge', config, netns }, json));
 });
 
 test('a pod with IPv6 on a host that has it switched off', async (t) => {

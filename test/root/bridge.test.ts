@@ -1,6 +1,6 @@
 import test from 'ava';
 import { bridgeConfig, ipam } from '#test/configs.ts';
-import { TestNode } from '#test/node.ts';
+import { TestNode, withResult } from '#test/node.ts';
 import { sourceSeen } from '#test/traffic.ts';
 
 const L2 = { ipam: undefined, isDefaultGateway: false };
@@ -22,21 +22,13 @@ test('dual stack: addresses usable at once, gateways on the bridge, default rout
   t.deepEqual(Object.keys(json.interfaces[2]), ['mac', 'mtu', 'name', 'sandbox']);
   t.is(json.interfaces[2].mtu, 1400);
   for (const address of ['10.1.0.1', 'fd00:1::1']) {
-    const seen = await sourceSeen({ from: netns, to: `/run/netns/${node.name}`, address });
+    const seen = await sourceSeen({ from: netns, to: node.netns, address });
     t.is(seen, address === '10.1.0.1' ? '10.1.0.2' : 'fd00:1::2');
   }
   t.is(await node.run('cat', ['/proc/sys/net/ipv4/ip_forward']), '1');
   t.is(await node.run('cat', ['/proc/sys/net/ipv6/conf/all/forwarding']), '1');
-  await node.succeed(t, 'CHECK', {
-    plugin: 'bridge',
-    config: { ...config, prevResult: json },
-    netns,
-  });
-  await node.succeed(t, 'DEL', {
-    plugin: 'bridge',
-    config: { ...config, prevResult: json },
-    netns,
-  });
+  await node.succeed(t, 'CHECK', withResult({ plugin: 'bridge', config, netns }, json));
+  await node.succeed(t, 'DEL', withResult({ plugin: 'bridge', config, netns }, json));
   t.deepEqual(await node.links(), ['br0']);
 });
 
@@ -47,11 +39,7 @@ test('a network without IPAM works, CHECK too', async (t) => {
   const { json } = await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns });
   t.is(json.ips, undefined);
   t.is((await node.ip('link show eth0', netns))[0].operstate, 'UP');
-  await node.succeed(t, 'CHECK', {
-    plugin: 'bridge',
-    config: { ...config, prevResult: json },
-    netns,
-  });
+  await node.succeed(t, 'CHECK', withResult({ plugin: 'bridge', config, netns }, json));
   await node.succeed(t, 'DEL', { plugin: 'bridge', config, netns });
   t.deepEqual(await node.links(), ['br0']);
 });
@@ -83,11 +71,7 @@ test('hairpinMode, portIsolation and promiscMode reach bridge and port', async (
   const [port] = await node.ip('link show master br0');
   t.true(port.linkinfo.info_slave_data.hairpin);
   t.true(port.linkinfo.info_slave_data.isolated);
-  await node.succeed(t, 'CHECK', {
-    plugin: 'bridge',
-    config: { ...hairpin, prevResult: json },
-    netns,
-  });
+  await node.succeed(t, 'CHECK', withResult({ plugin: 'bridge', config: hairpin, netns }, json));
   const promisc = bridgeConfig(node, { promiscMode: true });
   await node.succeed(t, 'ADD', {
     plugin: 'bridge',
@@ -169,10 +153,7 @@ test('a second ADD of an attachment is refused and disturbs nothing', async (t) 
   t.regex(json.msg, /container veth name \("eth0"\) already exists/);
   t.deepEqual(node.files('networks'), before);
   t.is(await node.rules(), rules);
-  t.is(
-    await sourceSeen({ from: netns, to: `/run/netns/${node.name}`, address: '10.1.0.1' }),
-    '10.1.0.2',
-  );
+  t.is(await sourceSeen({ from: netns, to: node.netns, address: '10.1.0.1' }), '10.1.0.2');
 });
 
 test('DEL without a namespace deletes the port that prevResult names, or its mark', async (t) => {
@@ -223,11 +204,7 @@ test('a route of IPAM keeps MTU, advmss, priority, table and scope', async (t) =
   const [first] = await node.ip('route show 192.0.2.0/24', netns);
   t.deepEqual([first.metric, first.metrics], [50, [{ mtu: 1300, advmss: 1200 }]]);
   t.is((await node.ip('route show table 100', netns))[0].gateway, '10.1.0.9');
-  await node.succeed(t, 'CHECK', {
-    plugin: 'bridge',
-    config: { ...config, prevResult: json },
-    netns,
-  });
+  await node.succeed(t, 'CHECK', withResult({ plugin: 'bridge', config, netns }, json));
 });
 
 test('enabledad waits for duplicate address detection', async (t) => {

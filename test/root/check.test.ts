@@ -1,7 +1,7 @@
 /** CHECK through bridge, ptp and flannel: each thing that somebody may break. Chained plugins' tests have their own. */
 import test from 'ava';
 import { bridgeConfig, flannelConfig, ipam, ptpConfig, SUBNET_ENV } from '#test/configs.ts';
-import { TestNode } from '#test/node.ts';
+import { TestNode, withResult } from '#test/node.ts';
 
 const SUBNETS = ['10.1.0.0/24', 'fd00:1::/64'];
 const KEYS = { cniVersion: '1.1.0', mtu: 1400, ipMasq: true };
@@ -29,7 +29,7 @@ const notices = test.macro(async (t, which: keyof typeof CONFIGS, [, commands, s
   const netns = await node.addPod('a');
   const call = { plugin: config.type, config, netns, containerID: 'a' };
   const { json } = await node.succeed(t, 'ADD', call);
-  const check = { ...call, config: { ...config, prevResult: json } };
+  const check = withResult(call, json);
   await node.succeed(t, 'CHECK', check);
   const veth = json.interfaces.find(({ name }: { name: string }) => name.startsWith('veth')).name;
   const [, inside, outside] = /^(?:in the pod: (.*)|(.*))$/s.exec(commands) ?? [];

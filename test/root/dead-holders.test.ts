@@ -2,7 +2,8 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import test from 'ava';
 import { bridgeConfig, hostLocalConfig, ipam } from '#test/configs.ts';
-import { BIN, REFERENCE_BIN, TestNode } from '#test/node.ts';
+import { isSkippedFromSource, REFERENCE_BIN, TestNode } from '#test/node.ts';
+import { killAt } from '#test/trace.ts';
 import { anotherBoot } from '#test/reboot.ts';
 
 /** Five addresses besides the gateway's, and calls for them. */
@@ -152,9 +153,7 @@ test("texts that are no reservations are nobody's to give away, unless they are 
 async function killAdd(node: TestNode, call: { config: object; netns: string }): Promise<string> {
   mkdirSync(node.path('networks/net1'), { recursive: true });
   for (let when = 1; when < 20; when += 1) {
-    const inject = `inject=sendto:signal=SIGKILL:when=${when}`;
-    const through = ['strace', '-f', '-o', '/dev/null', '-e', 'trace=sendto', '-e', inject];
-    await node.call('ADD', { plugin: 'bridge', ...call, through });
+    await killAt(node, 'ADD', { plugin: 'bridge', ...call }, 'sendto', when);
     const [address] = node.files('networks/net1');
     const links = (await node.ip('link show', call.netns)) as { ifname: string }[];
     if (address !== undefined && !links.some(({ ifname }) => ifname === 'eth0')) return address;
@@ -164,11 +163,7 @@ async function killAdd(node: TestNode, call: { config: object; netns: string }):
 }
 
 test('the retry of an ADD that was killed gets its reservation back, once that process is gone', async (t) => {
-  if (!BIN) {
-    t.log("skipped: from source there are too many system calls that are not the plugin's");
-    t.pass();
-    return;
-  }
+  if (isSkippedFromSource(t, "too many system calls are not the plugin's")) return;
   await using node = await TestNode.create();
   // The IPv6 address first: sorted by name it comes last.
   const config = bridgeConfig(node, { ipam: ipam(node, ['fd00:1::/64', '10.1.0.0/24']) });

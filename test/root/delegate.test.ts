@@ -6,11 +6,10 @@ import { TestNode } from '#test/node.ts';
 
 /** Puts an IPAM plugin called `fake` into the node's CNI_PATH; it notes its commands. @returns a call of bridge with it */
 async function withIpam(node: TestNode, script: string) {
-  node.writeFile(
+  node.writeProgram(
     'empty/fake',
-    `#!/bin/sh\ncat > ${node.path('input')}\necho $CNI_COMMAND >> ${node.path('commands')}\n${script}\n`,
+    `cat > ${node.path('input')}\necho $CNI_COMMAND >> ${node.path('commands')}\n${script}`,
   );
-  await node.run('chmod', ['+x', node.path('empty/fake')]);
   const config = bridgeConfig(node, { ipam: { type: 'fake', any: 'key' } });
   const call = {
     plugin: 'bridge',

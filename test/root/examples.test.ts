@@ -2,10 +2,11 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { ROOT } from '#scripts/world/paths.ts';
 import { SUBNET_ENV } from '#test/configs.ts';
 import { BIN, ownProgram, TestNode } from '#test/node.ts';
 
-const CONF = join(import.meta.dirname, '..', '..', 'conf');
+const CONF = join(ROOT, 'conf');
 
 /** What a list is tried with, and what must be seen of it. */
 interface Example {

@@ -1,7 +1,7 @@
 /** firewall: who gets through to whom, what CHECK sees, and what is left. */
-import { readFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
-import { BIN, TestNode } from '#test/node.ts';
+import { isSkippedFromSource, TestNode } from '#test/node.ts';
+import { processesOf } from '#test/trace.ts';
 import { addOutside } from '#test/outside.ts';
 import { sourceSeen } from '#test/traffic.ts';
 import { addFirewallPod, filterRules } from './firewall-pods.ts';
@@ -270,20 +270,13 @@ test('ten pods that come and go at once make each shared rule once and leave non
 });
 
 test('ADD and DEL start two processes a family, and none to look for firewalld without a bus', async (t) => {
-  if (!BIN) {
-    t.log('skipped: from source, Node itself is a process');
-    t.pass();
-    return;
-  }
+  if (isSkippedFromSource(t, 'Node itself is a process')) return;
   await using node = await TestNode.create();
   const a = await addFirewallPod(t, node, 'a');
   for (const command of ['ADD', 'DEL']) {
-    const trace = node.path(`${command}.strace`);
-    const env = `CNI_COMMAND=${command} CNI_CONTAINERID=a CNI_NETNS=${a.netns} CNI_IFNAME=eth0 CNI_PATH=${BIN} DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nowhere`;
-    const input = node.writeFile('config.json', JSON.stringify(a.config));
-    const call = `${env} strace -f -e trace=execve -o ${trace} ${BIN}/firewall < ${input}`;
-    await node.run('sh', ['-c', call]);
-    const started = readFileSync(trace, 'utf8').match(/execve\(".*\) = 0$/gm) ?? [];
-    t.is(started.length, 1 + 4, started.join('\n'));
+    const env = { DBUS_SYSTEM_BUS_ADDRESS: 'unix:path=/nowhere' };
+    const { exitCode, executed } = await processesOf(node, command, { ...a.call, env });
+    t.is(exitCode, 0);
+    t.is(executed.length, 1 + 4, executed.join('\n'));
   }
 });

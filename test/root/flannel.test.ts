@@ -1,6 +1,6 @@
 import test from 'ava';
 import { flannelConfig, SUBNET_ENV } from '#test/configs.ts';
-import { TestNode } from '#test/node.ts';
+import { TestNode, withResult } from '#test/node.ts';
 import { sourceSeen } from '#test/traffic.ts';
 
 test('ADD gives a pod what subnet.env says, DEL takes every trace away, twice', async (t) => {
@@ -23,10 +23,7 @@ test('ADD gives a pod what subnet.env says, DEL takes every trace away, twice', 
     '10.244.1.0/24 ',
     'default 10.244.1.1',
   ]);
-  t.is(
-    await sourceSeen({ from: netns, to: `/run/netns/${node.name}`, address: '10.244.1.1' }),
-    '10.244.1.2',
-  );
+  t.is(await sourceSeen({ from: netns, to: node.netns, address: '10.244.1.1' }), '10.244.1.2');
   t.deepEqual(node.files('flannel'), ['cid1', 'cid1:eth0']);
 
   await node.succeed(t, 'DEL', { plugin: 'flannel', config, netns });
@@ -45,8 +42,7 @@ test('the saved delegate config is to the byte what the reference saves, but for
   const netns = await node.addPod('a');
   const config = { ...flannelConfig(node), ipam: {} };
   // Without a folder of its own host-local would write to the machine's: a delegate that answers nothing stands in.
-  node.writeFile('empty/bridge', '#!/bin/sh\necho "{}"');
-  await node.run('chmod', ['+x', node.path('empty/bridge')]);
+  node.writeProgram('empty/bridge', 'echo "{}"');
   await node.succeed(t, 'ADD', { plugin: 'flannel', config, netns, path: node.path('empty') });
   const saved = await node.run('cat', [node.path('flannel/cid1')]);
   const evidence = /"cniSuite":\{"sandbox":"[^"]* \/run\/netns\/[^"]+"\},/;
@@ -179,17 +175,9 @@ test('CHECK, GC and STATUS are passed on', async (t) => {
   await node.succeed(t, 'STATUS', { plugin: 'flannel', config });
   const { json } = await node.succeed(t, 'ADD', { plugin: 'flannel', config, netns });
   await node.succeed(t, 'ADD', { plugin: 'flannel', config, netns: other, containerID: 'cid2' });
-  await node.succeed(t, 'CHECK', {
-    plugin: 'flannel',
-    config: { ...config, prevResult: json },
-    netns,
-  });
+  await node.succeed(t, 'CHECK', withResult({ plugin: 'flannel', config, netns }, json));
   await node.run('ip', ['addr', 'del', '10.244.1.2/24', 'dev', 'eth0'], netns);
-  const check = await node.call('CHECK', {
-    plugin: 'flannel',
-    config: { ...config, prevResult: json },
-    netns,
-  });
+  const check = await node.call('CHECK', withResult({ plugin: 'flannel', config, netns }, json));
   t.regex(check.json.msg, /Failed to find "10\.244\.1\.2\/24" on interface "eth0"/);
 
   const valid = { 'cni.dev/valid-attachments': [{ containerID: 'cid2', ifname: 'eth0' }] };
@@ -235,7 +223,7 @@ test('container IDs longer than a name of a file are added and deleted', async (
     containerID: 'c'.repeat(300),
   };
   const { json } = await node.succeed(t, 'ADD', call);
-  await node.succeed(t, 'CHECK', { ...call, config: { ...call.config, prevResult: json } });
+  await node.succeed(t, 'CHECK', withResult(call, json));
   await node.succeed(t, 'DEL', call);
   t.deepEqual([...node.files('flannel'), ...node.files('networks')], []);
 });

@@ -2,13 +2,14 @@
 import { join } from 'node:path';
 import test from 'ava';
 import { execa } from 'execa';
+import { ownScript } from '#scripts/world/command.ts';
+import { ROOT } from '#scripts/world/paths.ts';
 
-const SCRIPT = join(import.meta.dirname, '../../scripts/fuzz.ts');
+const SCRIPT = join(ROOT, 'scripts', 'fuzz.ts');
 
 test('hostile calls and spoilt state: clean answers, nothing left, nothing changed that is not ours', async (t) => {
-  const flags = ['--disable-warning=ExperimentalWarning'];
-  const args = [...flags, SCRIPT, '--short', '--seed', '20261121'];
-  const { exitCode, stdout, stderr } = await execa(process.execPath, args, { reject: false });
+  const program = ownScript(SCRIPT, '--short', '--seed', '20261121');
+  const { exitCode, stdout, stderr } = await execa(...program, { reject: false });
   t.is(exitCode, 0, `${stdout}\n${stderr}`);
   t.regex(stdout, /nothing found$/);
 });

@@ -117,8 +117,7 @@ test('GC goes on after a step that fails, and says what failed', async (t) => {
   const { firewall } = SUBJECTS;
   const lists = { 'cni.dev/valid-attachments': [] };
   for (const pod of PODS) await addPod(t, node, subject, pod);
-  const path = node.writeFile('empty/broken', '#!/bin/sh\necho broken >&2; exit 1\n');
-  await node.run('chmod', ['+x', path]);
+  node.writeProgram('empty/broken', 'echo broken >&2; exit 1');
   const answer = await node.call('GC', {
     plugin: 'bridge',
     config: { ...subject.config(node, 'net1'), ipam: { type: 'broken' }, ...lists },

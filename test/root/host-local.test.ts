@@ -1,7 +1,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import test from 'ava';
 import { hostLocalConfig, ipam } from '#test/configs.ts';
-import { ownProgram, TestNode } from '#test/node.ts';
+import { TestNode } from '#test/node.ts';
+import { killAt, trace } from '#test/trace.ts';
 
 const isReservation = (name: string): boolean => !name.startsWith('.');
 
@@ -174,14 +175,11 @@ test('a lost, a spoilt and a stale index make no difference', async (t) => {
 test('an ADD that is killed between reservation and index does not cost the address', async (t) => {
   await using node = await TestNode.create();
   const config = hostLocalConfig(node, ['10.1.0.0/24']);
-  const traced = `exec strace -f -qq -o /dev/null -e inject=rename:signal=KILL:when=1 ${ownProgram('host-local').join(' ')}`;
-  node.writeFile('killed', `#!/bin/sh\n${traced}\n`);
-  await node.run('chmod', ['+x', node.path('killed')]);
   await adder(node, config)('live');
   for (const containerID of ['a', 'b', 'c', 'd', 'e']) {
-    const call = { config, containerID, netns: '/x' };
-    t.not((await node.call('ADD', { ...call, plugin: node.path('killed') })).exitCode, 0);
-    await node.succeed(t, 'DEL', { ...call, plugin: 'host-local' });
+    const call = { plugin: 'host-local', config, containerID, netns: '/x' };
+    t.true(await killAt(node, 'ADD', call, 'rename', 1));
+    await node.succeed(t, 'DEL', call);
     t.deepEqual(node.files('networks').filter(isReservation), ['net1/10.1.0.2'], containerID);
   }
 });
@@ -243,21 +241,11 @@ test('one address a family in results that have room for no more', async (t) => 
 test('no call reads every reservation: as many files are opened with 200 held as with 5', async (t) => {
   await using node = await TestNode.create();
   const config = hostLocalConfig(node, ['10.1.0.0/16']);
-  const [file = '', ...args] = ownProgram('host-local');
-  const trace = node.path('trace');
-  const traced = `exec strace -f -o ${trace} -e trace=openat,open ${[file, ...args].join(' ')}`;
-  node.writeFile('traced', `#!/bin/sh\n${traced}\n`);
-  await node.run('chmod', ['+x', node.path('traced')]);
+  const call = { plugin: 'host-local', config, containerID: 'probe', netns: '/x' };
   const opened = async (command: string) => {
-    await node.succeed(t, command, {
-      plugin: node.path('traced'),
-      config,
-      containerID: 'probe',
-      netns: '/x',
-    });
-    return readFileSync(trace, 'utf8')
-      .split('\n')
-      .filter((line) => line.includes('/networks/')).length;
+    const { exitCode, lines } = await trace(node, command, call, 'openat,open');
+    t.is(exitCode, 0);
+    return lines.filter((line) => line.includes('/networks/')).length;
   };
   const fill = async (from: number, to: number) => {
     for (let index = from; index < to; index += 1) await adder(node, config)(`c${index}`);

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import test from 'ava';
 import { bridgeConfig, ipam, ptpConfig } from '#test/configs.ts';
-import { BIN, TestNode } from '#test/node.ts';
+import { isSkippedFromSource, TestNode, withResult } from '#test/node.ts';
+import { killAt } from '#test/trace.ts';
 import { addOutside } from '#test/outside.ts';
 import { sourceSeen } from '#test/traffic.ts';
 
@@ -21,7 +22,7 @@ for (const backend of ['nftables', 'iptables'] as const) {
     const { json } = await node.succeed(t, 'ADD', { plugin: 'bridge', config, netns });
     t.is(await sourceSeen({ from: netns, to, address: '192.0.2.1' }), '192.0.2.254');
     t.is(await sourceSeen({ from: netns, to, address: '10.200.0.1' }), '10.1.0.2');
-    const check = { plugin: 'bridge', config: { ...config, prevResult: json }, netns };
+    const check = withResult({ plugin: 'bridge', config, netns }, json);
     await node.succeed(t, 'CHECK', check);
     await node.run('nft', ['flush', 'ruleset']);
     t.regex(
@@ -172,28 +173,20 @@ for (const [plugin, command] of [
   ['ptp', 'GC'],
 ] as const) {
   test(`wherever a DEL of ${plugin} is killed, the next ${command} leaves no rules`, async (t) => {
-    if (!BIN) {
-      t.log("skipped: from source there are too many system calls that are not the plugin's");
-      t.pass();
-      return;
-    }
+    if (isSkippedFromSource(t, "too many system calls are not the plugin's")) return;
     await using node = await TestNode.create();
     const keys = { cniVersion: '1.1.0', ipMasq: true, 'cni.dev/valid-attachments': [] };
     const config = plugin === 'ptp' ? ptpConfig(node, keys) : bridgeConfig(node, keys);
     const netns = await node.addPod('a');
-    const env = `CNI_COMMAND=DEL CNI_CONTAINERID=cid1 CNI_NETNS=${netns} CNI_IFNAME=eth0 CNI_PATH=${BIN}`;
-    const input = node.writeFile('config.json', JSON.stringify(config));
+    const call = { plugin, config, netns };
     let killed = 0;
-    for (let when = 1; ; when += 1) {
-      await node.succeed(t, 'ADD', { plugin, config, netns });
-      const inject = `strace -f -o /dev/null -e trace=sendto -e inject=sendto:signal=SIGKILL:when=${when}`;
-      const shell = `${env} ${inject} ${BIN}/${plugin} < ${input} > /dev/null || echo killed`;
-      const said = await node.run('sh', ['-c', shell]);
-      await node.succeed(t, command, { plugin, config, netns });
-      t.is(await node.rules(), '', `killed at request ${when}`);
+    for (let isKilled = true; isKilled;) {
+      await node.succeed(t, 'ADD', call);
+      isKilled = await killAt(node, 'DEL', call, 'sendto', killed + 1);
+      await node.succeed(t, command, call);
+      t.is(await node.rules(), '', `killed at request ${killed + 1}`);
       t.deepEqual(node.files('networks'), []);
-      if (!said.includes('killed')) break;
-      killed += 1;
+      if (isKilled) killed += 1;
     }
     t.true(killed > 5, `${killed} kills`);
     t.log(`${killed} kill points, nothing left`);

@@ -8,7 +8,7 @@ export interface Pod {
   readonly netns: string;
   /** The plugin's configuration with its prevResult. */
   readonly config: Readonly<Record<string, unknown>>;
-  readonly call: CallOptions;
+  readonly call: CallOptions & { readonly config: object };
 }
 
 const SUBNETS = ['10.1.0.0/24', 'fd00:1::/64'];
@@ -32,6 +32,28 @@ export async function addBridgePod(
   const config = { cniVersion, name: 'net1', ...keys, prevResult: json };
   return { netns, config, call: { plugin: keys.type, config, netns, containerID } };
 }
+
+/** Makes a pod that a call of portmap is for. */
+export const addPortmapPod = (
+  t: ExecutionContext,
+  node: TestNode,
+  containerID: string,
+  portMappings: readonly object[],
+  keys: Readonly<Record<string, unknown>> = {},
+): Promise<Pod> =>
+  addBridgePod(t, node, containerID, { type: 'portmap', runtimeConfig: { portMappings }, ...keys });
+
+/** What makes such pods, with these mappings if nothing else is said. */
+export const portmapPods =
+  (usual: readonly object[]) =>
+  (
+    t: ExecutionContext,
+    node: TestNode,
+    containerID: string,
+    keys: Readonly<Record<string, unknown>> = {},
+    portMappings = usual,
+  ): Promise<Pod> =>
+    addPortmapPod(t, node, containerID, portMappings, keys);
 
 /** What is left of a chained plugin's configuration when a runtime has lost the rest. */
 export function bareConfig({ config }: Pod): object {

@@ -1,5 +1,5 @@
 /** portmap: who holds a host port, across networks, backends and suites; and what an interrupted call leaves. */
-import test, { type ExecutionContext } from 'ava';
+import test from 'ava';
 import { Prefix } from '#lib/addr/prefix.ts';
 import type { Request } from '#lib/net/netlink.ts';
 import { type Nftables, openNftables } from '#lib/net/nftables.ts';
@@ -8,22 +8,16 @@ import { parseWith } from '#lib/cni/schema.ts';
 import { PortmapConfig } from '#plugins/portmap/config.ts';
 import type { Forward } from '#plugins/portmap/forward.ts';
 import { addMappings, deleteMappings } from '#plugins/portmap/nftables.ts';
-import { BIN, REFERENCE_BIN, TestNode } from '#test/node.ts';
+import { isSkippedFromSource, REFERENCE_BIN, TestNode } from '#test/node.ts';
+import { killAt } from '#test/trace.ts';
 import { addOutside } from '#test/outside.ts';
 import { sourceSeen } from '#test/traffic.ts';
-import { addBridgePod, bareConfig } from './pods.ts';
+import { bareConfig, portmapPods } from './pods.ts';
 
 const TCP = { hostPort: 8080, containerPort: 80, protocol: 'tcp' };
 const REFERENCE = `${REFERENCE_BIN}/portmap`;
 
-const addPod = (
-  t: ExecutionContext,
-  node: TestNode,
-  containerID: string,
-  keys: Readonly<Record<string, unknown>> = {},
-  portMappings: readonly object[] = [TCP],
-) =>
-  addBridgePod(t, node, containerID, { type: 'portmap', runtimeConfig: { portMappings }, ...keys });
+const addPod = portmapPods([TCP]);
 
 for (const [first, second] of [
   ['nftables', 'iptables'],
@@ -145,7 +139,7 @@ const forward = (hostPort: number, address: string): Forward => ({
 
 test('a DEL that an ADD disturbs leaves nothing of its pod', async (t) => {
   await using node = await TestNode.create();
-  using host = openNetns(`/run/netns/${node.name}`);
+  using host = openNetns(node.netns);
   using mine = openNftables(host);
   using others = openNftables(host);
   const config = parseWith(PortmapConfig, {}, 'config');
@@ -212,26 +206,17 @@ test('ADD makes anew what somebody flushed, though the maps are there', async (t
 });
 
 test('wherever a DEL is killed, the next one leaves nothing', async (t) => {
-  if (!BIN) {
-    t.log("skipped: from source there are too many system calls that are not the plugin's");
-    t.pass();
-    return;
-  }
+  if (isSkippedFromSource(t, "too many system calls are not the plugin's")) return;
   await using node = await TestNode.create();
   const conditionsV4 = ['ip', 'saddr', '!=', '198.51.100.0/24'];
   const a = await addPod(t, node, 'a', { conditionsV4 });
-  const env = `CNI_COMMAND=DEL CNI_CONTAINERID=a CNI_NETNS=${a.netns} CNI_IFNAME=eth0 CNI_PATH=${BIN}`;
-  const input = node.writeFile('config.json', JSON.stringify(a.config));
   let killed = 0;
-  for (let when = 1; ; when += 1) {
+  for (let isKilled = true; isKilled;) {
     await node.succeed(t, 'ADD', a.call);
-    const inject = `strace -f -o /dev/null -e trace=sendto -e inject=sendto:signal=SIGKILL:when=${when}`;
-    const shell = `${env} ${inject} ${BIN}/portmap < ${input} > /dev/null || echo killed`;
-    const said = await node.run('sh', ['-c', shell]);
+    isKilled = await killAt(node, 'DEL', a.call, 'sendto', killed + 1);
     await node.succeed(t, 'DEL', a.call);
-    t.is(await node.rules(), '', `killed at request ${when}`);
-    if (!said.includes('killed')) break;
-    killed += 1;
+    t.is(await node.rules(), '', `killed at request ${killed + 1}`);
+    if (isKilled) killed += 1;
   }
   t.true(killed > 10, `${killed} kills`);
   t.log(`${killed} kill points, nothing left`);

@@ -1,10 +1,10 @@
 /** Our portmap beside the reference plugin, on a live node in both directions; and what it costs in processes. */
-import { readFileSync } from 'node:fs';
-import test, { type ExecutionContext } from 'ava';
-import { BIN, REFERENCE_BIN, TestNode } from '#test/node.ts';
+import test from 'ava';
+import { isSkippedFromSource, REFERENCE_BIN, TestNode } from '#test/node.ts';
+import { processesOf } from '#test/trace.ts';
 import { addOutside } from '#test/outside.ts';
 import { sourceSeen } from '#test/traffic.ts';
-import { addBridgePod, bareConfig } from './pods.ts';
+import { bareConfig, portmapPods } from './pods.ts';
 
 const REFERENCE = `${REFERENCE_BIN}/portmap`;
 
@@ -19,17 +19,7 @@ const MAPPINGS = [
   })),
 ];
 
-const addPod = (
-  t: ExecutionContext,
-  node: TestNode,
-  containerID: string,
-  keys: Readonly<Record<string, unknown>> = {},
-) =>
-  addBridgePod(t, node, containerID, {
-    type: 'portmap',
-    runtimeConfig: { portMappings: MAPPINGS },
-    ...keys,
-  });
+const addPod = portmapPods(MAPPINGS);
 
 /** nat tables of both families, without counters and the time. */
 async function natRules(node: TestNode): Promise<string> {
@@ -151,25 +141,13 @@ test('what legacy iptables holds is removed as well', async (t) => {
 });
 
 test('nftables: neither ADD nor DEL starts a process', async (t) => {
-  if (!BIN) {
-    t.log('skipped: from source, Node itself is the process');
-    t.pass();
-    return;
-  }
+  if (isSkippedFromSource(t, 'Node itself is the process')) return;
   await using node = await TestNode.create();
   const a = await addPod(t, node, 'a');
   for (const command of ['ADD', 'DEL']) {
-    const trace = node.path(`${command}.strace`);
-    const env = `CNI_COMMAND=${command} CNI_CONTAINERID=a CNI_NETNS=${a.netns} CNI_IFNAME=eth0 CNI_PATH=${BIN}`;
-    const input = node.writeFile('config.json', JSON.stringify(a.config));
-    const call = `${env} strace -f -e trace=execve,clone,clone3,fork,vfork -o ${trace} ${BIN}/portmap < ${input}`;
-    await node.run('sh', ['-c', call]);
-    const lines = readFileSync(trace, 'utf8').split('\n');
-    t.is(lines.filter((line) => line.includes('execve(')).length, 1);
-    const clones = lines.filter((line) => /\b(clone3?|v?fork)\(/.test(line));
-    t.true(
-      clones.every((line) => line.includes('CLONE_THREAD')),
-      clones.join('\n'),
-    );
+    const { exitCode, executed, made } = await processesOf(node, command, a.call);
+    t.is(exitCode, 0);
+    t.is(executed.length, 1);
+    t.deepEqual(made, []);
   }
 });

@@ -1,22 +1,12 @@
 /** portmap: results of every version, CHECK, many calls at once. */
-import test, { type ExecutionContext } from 'ava';
+import test from 'ava';
 import { chainedConfig } from '#test/configs.ts';
 import { TestNode } from '#test/node.ts';
-import { addBridgePod } from './pods.ts';
+import { addBridgePod, portmapPods } from './pods.ts';
 
 const TCP = { hostPort: 8080, containerPort: 80, protocol: 'tcp' };
 
-const addPod = (
-  t: ExecutionContext,
-  node: TestNode,
-  containerID: string,
-  keys: Readonly<Record<string, unknown>> = {},
-) =>
-  addBridgePod(t, node, containerID, {
-    type: 'portmap',
-    runtimeConfig: { portMappings: [TCP] },
-    ...keys,
-  });
+const addPod = portmapPods([TCP]);
 
 for (const cniVersion of ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0']) {
   test(`${cniVersion}: the result of the plugin before is passed on, with mappings or without`, async (t) => {

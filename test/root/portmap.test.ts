@@ -1,9 +1,9 @@
 /** portmap: who reaches a pod through the host's ports, under which name, and what is left of it. */
-import test, { type ExecutionContext } from 'ava';
+import test from 'ava';
 import { TestNode } from '#test/node.ts';
 import { addOutside } from '#test/outside.ts';
 import { sourceSeen } from '#test/traffic.ts';
-import { addBridgePod, bareConfig } from './pods.ts';
+import { addPortmapPod, bareConfig } from './pods.ts';
 
 interface Mapping {
   readonly hostPort: number;
@@ -15,19 +15,6 @@ interface Mapping {
 const TCP: Mapping = { hostPort: 8080, containerPort: 80, protocol: 'tcp' };
 const UDP: Mapping = { hostPort: 5353, containerPort: 53, protocol: 'udp' };
 
-const addPod = (
-  t: ExecutionContext,
-  node: TestNode,
-  containerID: string,
-  mappings: readonly Mapping[],
-  keys: Readonly<Record<string, unknown>> = {},
-) =>
-  addBridgePod(t, node, containerID, {
-    type: 'portmap',
-    runtimeConfig: { portMappings: mappings },
-    ...keys,
-  });
-
 const LAN = [
   ['192.0.2.1/24', '192.0.2.254/24'],
   ['fd00:9::1/64', 'fd00:9::254/64'],
@@ -37,9 +24,9 @@ for (const backend of ['nftables', 'iptables'] as const) {
   test(`${backend}: a host port leads to the pod from outside, the node, other pods and itself`, async (t) => {
     await using node = await TestNode.create();
     const outside = await addOutside(node, ...LAN);
-    const host = `/run/netns/${node.name}`;
-    const a = await addPod(t, node, 'a', [TCP, UDP], { backend });
-    const b = await addPod(t, node, 'b', [], { backend });
+    const host = node.netns;
+    const a = await addPortmapPod(t, node, 'a', [TCP, UDP], { backend });
+    const b = await addPortmapPod(t, node, 'b', [], { backend });
     const { json } = await node.succeed(t, 'ADD', a.call);
     t.deepEqual(json, a.config['prevResult']);
     const see = (from: string, address: string, protocol: 'tcp' | 'udp' = 'tcp') =>
@@ -73,9 +60,9 @@ for (const backend of ['nftables', 'iptables'] as const) {
 
 test('nftables: ::1, from which no pod can be reached, refuses at once: clients go on with 127.0.0.1', async (t) => {
   await using node = await TestNode.create();
-  const a = await addPod(t, node, 'a', [TCP]);
+  const a = await addPortmapPod(t, node, 'a', [TCP]);
   await node.succeed(t, 'ADD', a.call);
-  const host = `/run/netns/${node.name}`;
+  const host = node.netns;
   const port = { port: 8080, serverPort: 80 };
   t.regex(await sourceSeen({ from: host, to: a.netns, address: '::1', ...port }), /ECONNREFUSED/);
   t.is(await sourceSeen({ from: host, to: a.netns, address: 'localhost', ...port }), '10.1.0.1');
@@ -90,13 +77,13 @@ const seeBy = (from: string, to: string, port: number) =>
 test('nftables: hostIP takes one address of the host, and beats a mapping of all', async (t) => {
   await using node = await TestNode.create();
   const outside = await addOutside(node, ...LAN);
-  const a = await addPod(t, node, 'a', [{ ...TCP, hostIP: '192.0.2.254' }]);
-  const b = await addPod(t, node, 'b', [{ ...TCP, hostIP: '0.0.0.0' }]);
-  const c = await addPod(t, node, 'c', [{ ...TCP, hostIP: 'fd00:9::254' }]);
+  const a = await addPortmapPod(t, node, 'a', [{ ...TCP, hostIP: '192.0.2.254' }]);
+  const b = await addPortmapPod(t, node, 'b', [{ ...TCP, hostIP: '0.0.0.0' }]);
+  const c = await addPortmapPod(t, node, 'c', [{ ...TCP, hostIP: 'fd00:9::254' }]);
   for (const pod of [a, b, c]) await node.succeed(t, 'ADD', pod.call);
   t.is(await seeAt(outside, a.netns, '192.0.2.254'), '192.0.2.1');
   t.is(await seeAt(outside, b.netns, '10.1.0.1'), '192.0.2.1');
-  t.is(await seeAt(`/run/netns/${node.name}`, b.netns, '127.0.0.1'), '10.1.0.1');
+  t.is(await seeAt(node.netns, b.netns, '127.0.0.1'), '10.1.0.1');
   t.is(await seeAt(outside, c.netns, 'fd00:9::254'), 'fd00:9::1');
   t.regex(
     await seeAt(outside, c.netns, 'fd00:1::1'),
@@ -107,8 +94,8 @@ test('nftables: hostIP takes one address of the host, and beats a mapping of all
 
 test('a host port that a live container holds is refused by its name; a dead one makes room', async (t) => {
   await using node = await TestNode.create();
-  const a = await addPod(t, node, 'a', [TCP, UDP]);
-  const b = await addPod(t, node, 'b', [{ ...TCP, containerPort: 81 }]);
+  const a = await addPortmapPod(t, node, 'a', [TCP, UDP]);
+  const b = await addPortmapPod(t, node, 'b', [{ ...TCP, containerPort: 81 }]);
   await node.succeed(t, 'ADD', a.call);
   const rules = await node.rules();
   const { exitCode, json } = await node.call('ADD', b.call);
@@ -125,8 +112,8 @@ test('a host port that a live container holds is refused by its name; a dead one
 
 test('iptables: a host port that another container holds is refused by its name', async (t) => {
   await using node = await TestNode.create();
-  const a = await addPod(t, node, 'a', [TCP], { backend: 'iptables' });
-  const b = await addPod(t, node, 'b', [TCP], { backend: 'iptables' });
+  const a = await addPortmapPod(t, node, 'a', [TCP], { backend: 'iptables' });
+  const b = await addPortmapPod(t, node, 'b', [TCP], { backend: 'iptables' });
   await node.succeed(t, 'ADD', a.call);
   const { json } = await node.call('ADD', b.call);
   t.regex(json.msg, /Host port 8080\/tcp is already held by container id: a, net: net1/);
@@ -136,11 +123,11 @@ test('iptables: a host port that another container holds is refused by its name'
 test('nftables: conditions of two networks hold each for its own pods', async (t) => {
   await using node = await TestNode.create();
   const outside = await addOutside(node, ...LAN);
-  const host = `/run/netns/${node.name}`;
-  const a = await addPod(t, node, 'a', [TCP], {
+  const host = node.netns;
+  const a = await addPortmapPod(t, node, 'a', [TCP], {
     conditionsV4: ['ip', 'saddr', '!=', '192.0.2.0/24'],
   });
-  const b = await addPod(t, node, 'b', [{ ...TCP, hostPort: 8081 }], { name: 'net2' });
+  const b = await addPortmapPod(t, node, 'b', [{ ...TCP, hostPort: 8081 }], { name: 'net2' });
   for (const pod of [a, b]) await node.succeed(t, 'ADD', pod.call);
   t.regex(await seeBy(outside, a.netns, 8080), /ECONNREFUSED/);
   t.is(await seeBy(b.netns, a.netns, 8080), '10.1.0.1');
@@ -154,8 +141,11 @@ test('nftables: conditions of two networks hold each for its own pods', async (t
 test('nftables: masqAll hides every source, snat false none', async (t) => {
   await using node = await TestNode.create();
   const outside = await addOutside(node, ...LAN);
-  const a = await addPod(t, node, 'a', [TCP], { masqAll: true, markMasqBit: 20 });
-  const b = await addPod(t, node, 'b', [{ ...TCP, hostPort: 8081 }], { name: 'net2', snat: false });
+  const a = await addPortmapPod(t, node, 'a', [TCP], { masqAll: true, markMasqBit: 20 });
+  const b = await addPortmapPod(t, node, 'b', [{ ...TCP, hostPort: 8081 }], {
+    name: 'net2',
+    snat: false,
+  });
   for (const pod of [a, b]) await node.succeed(t, 'ADD', pod.call);
   const see = (to: string, port: number) =>
     sourceSeen({ from: outside, to, address: '192.0.2.254', port, serverPort: 80 });
@@ -169,8 +159,8 @@ test('a UDP flow to a host port follows it to the next pod, and ends with the la
   const outside = await addOutside(node, ...LAN);
   const flow = { from: outside, address: '192.0.2.254', protocol: 'udp', port: 5353 } as const;
   const from = { serverPort: 53, sourcePort: 40_000 };
-  const a = await addPod(t, node, 'a', [UDP]);
-  const b = await addPod(t, node, 'b', [UDP]);
+  const a = await addPortmapPod(t, node, 'a', [UDP]);
+  const b = await addPortmapPod(t, node, 'b', [UDP]);
   // Before there is a mapping: the kernel remembers that the flow leads to the node itself.
   await sourceSeen({ ...flow, to: a.netns, ...from });
   await node.succeed(t, 'ADD', a.call);
@@ -179,17 +169,20 @@ test('a UDP flow to a host port follows it to the next pod, and ends with the la
   await node.succeed(t, 'ADD', b.call);
   t.is(await sourceSeen({ ...flow, to: b.netns, ...from }), '192.0.2.1');
   await node.succeed(t, 'DEL', b.call);
-  const host = `/run/netns/${node.name}`;
+  const host = node.netns;
   t.is(await sourceSeen({ ...flow, to: host, sourcePort: 40_000 }), '192.0.2.1');
 });
 
 test('GC removes the mappings of attachments that are not valid, of either backend, and of no other network', async (t) => {
   await using node = await TestNode.create();
   const version = { cniVersion: '1.1.0' };
-  const a = await addPod(t, node, 'a', [TCP], version);
-  const b = await addPod(t, node, 'b', [{ ...TCP, hostPort: 8081 }], version);
-  const c = await addPod(t, node, 'c', [{ ...TCP, hostPort: 8082 }], { ...version, name: 'net2' });
-  const d = await addPod(t, node, 'd', [{ ...TCP, hostPort: 8083 }], {
+  const a = await addPortmapPod(t, node, 'a', [TCP], version);
+  const b = await addPortmapPod(t, node, 'b', [{ ...TCP, hostPort: 8081 }], version);
+  const c = await addPortmapPod(t, node, 'c', [{ ...TCP, hostPort: 8082 }], {
+    ...version,
+    name: 'net2',
+  });
+  const d = await addPortmapPod(t, node, 'd', [{ ...TCP, hostPort: 8083 }], {
     ...version,
     backend: 'iptables',
   });
@@ -209,7 +202,7 @@ test('GC removes the mappings of attachments that are not valid, of either backe
 
 test('a failing ADD leaves nothing', async (t) => {
   await using node = await TestNode.create();
-  const a = await addPod(t, node, 'a', [TCP], { conditionsV6: ['ip6', 'sadr', '::1'] });
+  const a = await addPortmapPod(t, node, 'a', [TCP], { conditionsV6: ['ip6', 'sadr', '::1'] });
   const { json } = await node.call('ADD', a.call);
   t.is(json.code, 7);
   t.regex(json.msg, /nft refused conditionsV6 \[ip6 sadr ::1\]: .*syntax error/s);
@@ -219,7 +212,7 @@ test('a failing ADD leaves nothing', async (t) => {
 test('127.0.0.0/8 stays closed to the outside', async (t) => {
   await using node = await TestNode.create();
   const outside = await addOutside(node, ...LAN);
-  const a = await addPod(t, node, 'a', [TCP]);
+  const a = await addPortmapPod(t, node, 'a', [TCP]);
   await node.succeed(t, 'ADD', a.call);
   await node.run('sysctl', ['-qw', 'net.ipv4.conf.lan0.route_localnet=1']);
   await node.run('ip', ['route', 'add', '127.0.0.9/32', 'via', '192.0.2.254'], outside);
@@ -229,12 +222,12 @@ test('127.0.0.0/8 stays closed to the outside', async (t) => {
     outside,
   );
   await node.run('sysctl', ['-qw', 'net.ipv4.conf.all.route_localnet=1'], outside);
-  const host = `/run/netns/${node.name}`;
+  const host = node.netns;
   const see = () => sourceSeen({ from: outside, to: host, address: '127.0.0.9', port: 9090 });
   t.is(await see(), 'timeout');
   await node.run('nft', ['flush', 'chain', 'ip', 'cni_portmap', 'localnet']);
   t.is(await see(), '192.0.2.1');
-  const b = await addPod(t, node, 'b', [{ ...TCP, hostPort: TCP.hostPort + 1 }]);
+  const b = await addPortmapPod(t, node, 'b', [{ ...TCP, hostPort: TCP.hostPort + 1 }]);
   await node.succeed(t, 'ADD', b.call);
   t.is(await see(), 'timeout');
 });

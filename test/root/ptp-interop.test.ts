@@ -2,7 +2,7 @@
 import test, { type ExecutionContext } from 'ava';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { ptpConfig, staticConfig } from '#test/configs.ts';
-import { REFERENCE_BIN, TestNode } from '#test/node.ts';
+import { REFERENCE_BIN, TestNode, withResult } from '#test/node.ts';
 
 const THEIRS = `${REFERENCE_BIN}/ptp`;
 
@@ -20,7 +20,7 @@ async function made(t: ExecutionContext, plugin: string, cniVersion: string): Pr
     host: await routes(node),
     addresses: await addresses(node, veth),
   };
-  await node.succeed(t, 'DEL', { ...call, config: { ...config, prevResult: json } });
+  await node.succeed(t, 'DEL', withResult(call, json));
   t.deepEqual(await node.links(), []);
   const text = JSON.stringify(document)
     .replaceAll(veth, 'veth')

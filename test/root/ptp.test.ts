@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import { ipam, ptpConfig, staticConfig } from '#test/configs.ts';
-import { TestNode } from '#test/node.ts';
+import { TestNode, withResult } from '#test/node.ts';
 import { addOutside } from '#test/outside.ts';
 import { sourceSeen } from '#test/traffic.ts';
 import { config, refuses } from './refuses.ts';
@@ -24,20 +24,17 @@ const dualStack = (node: TestNode, more: object = {}) =>
   });
 
 /** An IPAM plugin that answers this and notes how it was called. */
-async function addIpam(node: TestNode, answer: object): Promise<void> {
-  const script = `#!/bin/sh
-echo "$CNI_COMMAND" >>${node.path('calls')}
+function addIpam(node: TestNode, answer: object): void {
+  const script = `echo "$CNI_COMMAND" >>${node.path('calls')}
 [ "$CNI_COMMAND" = ADD ] && echo '${JSON.stringify(answer)}'
-exit 0
-`;
-  node.writeFile('empty/odd', script);
-  await node.run('chmod', ['+x', node.path('empty/odd')]);
+exit 0`;
+  node.writeProgram('empty/odd', script);
 }
 
 test('dual stack: reachable at once in both directions, also over IPv6, and from pod to pod', async (t) => {
   await using node = await TestNode.create();
   const conf = dualStack(node, { mtu: 1400 });
-  const host = `/run/netns/${node.name}`;
+  const host = node.netns;
   const [a, b] = [await node.addPod('a'), await node.addPod('b')];
   const call = { plugin: 'ptp', config: conf };
   const { json } = await node.succeed(t, 'ADD', { ...call, netns: a });
@@ -127,7 +124,7 @@ test('a host route that a former pod left goes to the new one', async (t) => {
   await node.run('ip', ['route', 'add', '10.1.0.2/32', 'dev', 'stray', 'scope', 'host']);
   const netns = await node.addPod('a');
   await node.succeed(t, 'ADD', { plugin: 'ptp', config: ptpConfig(node), netns });
-  const host = `/run/netns/${node.name}`;
+  const host = node.netns;
   t.is(await sourceSeen({ from: host, to: netns, address: '10.1.0.2' }), '10.1.0.1');
 });
 
@@ -141,11 +138,11 @@ test('addresses of one subnet with one gateway, and an address that is all of it
   const conf = staticConfig({ ipam: { type: 'static', addresses } });
   const netns = await node.addPod('a');
   const { json } = await node.succeed(t, 'ADD', { plugin: 'ptp', config: conf, netns });
-  const host = `/run/netns/${node.name}`;
+  const host = node.netns;
   for (const address of ['10.1.0.5', '10.1.0.6', '10.7.0.1']) {
     t.is(await sourceSeen({ from: host, to: netns, address }), gateway);
   }
-  const check = { plugin: 'ptp', config: { ...conf, prevResult: json }, netns };
+  const check = withResult({ plugin: 'ptp', config: conf, netns }, json);
   await node.succeed(t, 'CHECK', check);
 });
 
@@ -154,7 +151,7 @@ test('CHECK names what is not as ADD left it, on either end', async (t) => {
   const conf = ptpConfig(node);
   const netns = await node.addPod('a');
   const { json } = await node.succeed(t, 'ADD', { plugin: 'ptp', config: conf, netns });
-  const call = { plugin: 'ptp', config: { ...conf, prevResult: json }, netns };
+  const call = withResult({ plugin: 'ptp', config: conf, netns }, json);
   const [{ name }] = json.interfaces;
   await node.succeed(t, 'CHECK', call);
   const breaks: [string, string, string][] = [
@@ -219,7 +216,7 @@ for (const [what, ips, message] of [
 ] as const) {
   test(`an IPAM answer with ${what} is refused, the address given back`, async (t) => {
     await using node = await TestNode.create();
-    await addIpam(node, { cniVersion: '1.0.0', ips });
+    addIpam(node, { cniVersion: '1.0.0', ips });
     const netns = await node.addPod('a');
     const conf = ptpConfig(node, { ipam: { type: 'odd' } });
     const path = node.path('empty');
@@ -234,8 +231,7 @@ test('an ADD that fails at its last step leaves nothing', async (t) => {
   await using node = await TestNode.create();
   const netns = await node.addPod('a');
   const conf = dualStack(node, { ipMasqBackend: 'iptables' });
-  node.writeFile('empty/iptables-restore', '#!/bin/sh\necho no luck >&2\nexit 1\n');
-  await node.run('chmod', ['+x', node.path('empty/iptables-restore')]);
+  node.writeProgram('empty/iptables-restore', 'echo no luck >&2; exit 1');
   const env = { PATH: `${node.path('empty')}:${process.env['PATH']}` };
   const call = { plugin: 'ptp', config: conf, netns, env };
   const { json } = await node.call('ADD', call);

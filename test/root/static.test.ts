@@ -100,7 +100,7 @@ test('CHECK compares addresses and gateways with the result', async (t) => {
 test('the reference ptp asks our static, ours asks the reference: the same addresses', async (t) => {
   await using node = await TestNode.create();
   const ways = [
-    [`${REFERENCE_BIN}/ptp`, `${await folderOf(node, 'static')}:${REFERENCE_BIN}`],
+    [`${REFERENCE_BIN}/ptp`, `${folderOf(node, 'static')}:${REFERENCE_BIN}`],
     ['ptp', REFERENCE_BIN],
   ] as const;
   for (const [index, [plugin, path]] of ways.entries()) {

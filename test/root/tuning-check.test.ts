@@ -122,18 +122,13 @@ test('GC that is not told what is valid removes what is provably dead in its net
 });
 
 /** The plugin as a program that sees an allow-list: a layer over /etc, in a mount namespace of its own. */
-async function withAllowList(node: TestNode, content: string | undefined): Promise<string> {
+function withAllowList(node: TestNode, content: string | undefined): string {
   const file = 'etc/cni/tuning/allowlist.conf';
   mkdirSync(node.path(content === undefined ? file : 'etc/cni/tuning'), { recursive: true });
   if (content !== undefined) node.writeFile(file, content);
   const mount = `mount -t overlay overlay -o lowerdir=${node.path('etc')}:/etc /etc`;
   const script = `${mount} && exec ${ownProgram('tuning').join(' ')}`;
-  const path = node.writeFile(
-    'empty/tuning-with-list',
-    `#!/bin/sh\nexec unshare -m sh -c '${script}'\n`,
-  );
-  await node.run('chmod', ['+x', path]);
-  return path;
+  return node.writeProgram('empty/tuning-with-list', `exec unshare -m sh -c '${script}'`);
 }
 
 test("the administrator's list: what it allows is set, what it does not changes nothing", async (t) => {
@@ -141,7 +136,7 @@ test("the administrator's list: what it allows is set, what it does not changes 
   const a = await addPod(node, { ...ALL, mac: undefined });
   const somaxconn = () => node.run('cat', ['/proc/sys/net/core/somaxconn'], a.netns);
   const former = await somaxconn();
-  const list = await withAllowList(node, '^net\\.core\\.\nrmem\n');
+  const list = withAllowList(node, '^net\\.core\\.\nrmem\n');
   const { json } = await node.call('ADD', { ...a, plugin: list });
   t.is(json?.code, 7);
   t.is(
@@ -165,7 +160,7 @@ for (const [what, content, words] of [
   test(`a list that ${what} allows nothing; STATUS says so, and ADD if it has to ask`, async (t) => {
     await using node = await TestNode.create();
     const a = await addPod(node, { sysctl: SYSCTLS, cniVersion: '1.1.0' });
-    const list = await withAllowList(node, content);
+    const list = withAllowList(node, content);
     const status = await node.call('STATUS', { plugin: list, config: a.config });
     t.is(status.json?.code, 50, status.stderr);
     t.regex(status.json.msg, words);

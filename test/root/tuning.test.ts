@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { chainedConfig } from '#test/configs.ts';
-import { TestNode } from '#test/node.ts';
+import { TestNode, withResult } from '#test/node.ts';
 import { addBridgePod, bareConfig, type Pod } from './pods.ts';
 
 const MAC = '02:11:11:11:11:11';
@@ -63,7 +63,7 @@ for (const version of SPEC_VERSIONS.filter((one) => one >= '0.3.0')) {
       interfaces: [...interfaces.slice(0, 2), { ...interfaces[2], ...own }],
     });
     if (version >= '0.4.0') {
-      await node.succeed(t, 'CHECK', { ...a.call, config: { ...a.config, prevResult: json } });
+      await node.succeed(t, 'CHECK', withResult(a.call, json));
     }
     const config = bareConfig(a);
     await node.succeed(t, 'DEL', { ...a.call, config });

@@ -1,9 +1,10 @@
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { execa } from 'execa';
 import { temporaryFolder } from '#test/folder.ts';
-import { BIN, ownProgram, TestNode } from '#test/node.ts';
+import { BIN, isSkippedFromSource, ownProgram, TestNode } from '#test/node.ts';
+import { processesOf } from '#test/trace.ts';
 import { flannelConfig, SUBNET_ENV } from '#test/configs.ts';
 
 /** The plugins that there are: one of each folder. */
@@ -70,12 +71,9 @@ test('VERSION is answered without reading standard input', async (t) => {
 });
 
 test('NODE_OPTIONS have no say', async (t) => {
-  if (!BIN) {
-    t.log('only the packed executables ignore NODE_OPTIONS: not tested from source');
-    t.pass();
-    return;
-  }
-  const { exitCode } = await execa(join(BIN, 'bridge'), {
+  if (isSkippedFromSource(t, 'Node takes NODE_OPTIONS')) return;
+  const [bridge = ''] = ownProgram('bridge');
+  const { exitCode } = await execa(bridge, {
     env: { NODE_OPTIONS: '--bogus' },
     reject: false,
   });
@@ -143,31 +141,15 @@ test('install into a full or read-only file system leaves the old files whole', 
 });
 
 test('a flannel ADD is one process: nothing is executed', async (t) => {
-  if (!BIN) {
-    t.log('from source the plugins are not found in CNI_PATH: only tested packed');
-    t.pass();
-    return;
-  }
+  if (isSkippedFromSource(t, 'the plugins are not found in CNI_PATH')) return;
   await using node = await TestNode.create();
   node.writeFile('subnet.env', SUBNET_ENV);
   const netns = await node.addPod('a');
-  const trace = node.path('trace');
-  node.writeFile(
-    'traced',
-    `#!/bin/sh\nexec strace -f -e trace=execve,clone,clone3,fork,vfork -o ${trace}.$CNI_COMMAND ${BIN}/flannel\n`,
-  );
-  chmodSync(node.path('traced'), 0o755);
-  const call = { plugin: node.path('traced'), config: flannelConfig(node), netns };
-  await node.succeed(t, 'ADD', call);
-  await node.succeed(t, 'DEL', { ...call });
+  const call = { plugin: 'flannel', config: flannelConfig(node), netns };
   for (const command of ['ADD', 'DEL']) {
-    const lines = readFileSync(`${trace}.${command}`, 'utf8').split('\n');
-    t.is(lines.filter((line) => line.includes('execve(')).length, 1, command);
-    // Threads are clones too: what they are not is processes.
-    t.deepEqual(
-      lines.filter((line) => /clone3?\(|v?fork\(/.test(line) && !line.includes('CLONE_THREAD')),
-      [],
-      command,
-    );
+    const { exitCode, executed, made } = await processesOf(node, command, call);
+    t.is(exitCode, 0, command);
+    t.is(executed.length, 1, command);
+    t.deepEqual(made, [], command);
   }
 });

@@ -1,13 +1,7 @@
 /** cnitool on a test's node: with a result cache of its own, and plugins that keep a record of how they were called. */
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { execa } from 'execa';
+import { inNetns } from '#scripts/world/command.ts';
 import { ownProgram, TestNode } from '#test/node.ts';
 
 /** What a call of cnitool answered. */
@@ -41,21 +35,17 @@ export async function inMounts(
   env: Readonly<Record<string, string>> = {},
 ): Promise<ToolAnswer> {
   mkdirSync(node.path(LIB), { recursive: true });
-  const mounts = ['unshare', '--mount', 'sh', '-c', SHELL, 'sh', node.path(LIB), ...command];
-  const { exitCode, stdout, stderr } = await execa(
-    'nsenter',
-    [`--net=/run/netns/${node.name}`, '--', ...mounts],
-    {
-      extendEnv: false,
-      env: {
-        PATH: process.env['PATH'] ?? '',
-        NETCONFPATH: node.path(NET_DIR),
-        CNI_PATH: node.path('bin'),
-        ...env,
-      },
-      reject: false,
+  const mounts = ['--mount', 'sh', '-c', SHELL, 'sh', node.path(LIB), ...command];
+  const { exitCode, stdout, stderr } = await execa(...inNetns(node.netns, 'unshare', ...mounts), {
+    extendEnv: false,
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      NETCONFPATH: node.path(NET_DIR),
+      CNI_PATH: node.path('bin'),
+      ...env,
     },
-  );
+    reject: false,
+  });
   return { exitCode, stdout, stderr };
 }
 
@@ -79,20 +69,17 @@ export const cachePath = (node: TestNode, file: string): string =>
   node.path(LIB, 'cni', 'results', file);
 
 /** Records command, input and variables; fails when it is told to; answers ADD with the file next to it. */
-const RECORDER = `#!/bin/sh
-self=$(basename "$0"); dir=$(dirname "$0")/log; mkdir -p "$dir"
+const RECORDER = `self=$(basename "$0"); dir=$(dirname "$0")/log; mkdir -p "$dir"
 echo "$CNI_COMMAND $self $CNI_CONTAINERID" >> "$dir/calls"
 cat > "$dir/$CNI_COMMAND.$self.json"
 env | grep '^CNI_' | sort > "$dir/$CNI_COMMAND.$self.env"
 if [ -e "$0.$CNI_COMMAND.error" ]; then cat "$0.$CNI_COMMAND.error"; exit 1; fi
-if [ "$CNI_COMMAND" = ADD ]; then cat "$0.result"; fi
-`;
+if [ "$CNI_COMMAND" = ADD ]; then cat "$0.result"; fi`;
 
 /** A plugin of this name in the node's CNI_PATH that records its calls and answers ADD with a result. */
 export function addRecorder(node: TestNode, name: string, result: object): void {
   mkdirSync(node.path('bin'), { recursive: true });
-  writeFileSync(node.path('bin', name), RECORDER);
-  chmodSync(node.path('bin', name), 0o755);
+  node.writeProgram(`bin/${name}`, RECORDER);
   writeFileSync(node.path('bin', `${name}.result`), JSON.stringify(result));
 }
 

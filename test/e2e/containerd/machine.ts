@@ -13,8 +13,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { BIN, ownProgram, TestNode } from '#test/node.ts';
 import { PLUGIN_NAMES } from '#cmd/cni-suite/programs.ts';
+import { inNetns } from '#scripts/world/command.ts';
+import { BIN, ownProgram, TestNode } from '#test/node.ts';
 
 /** The node's address on the LAN and that of the machine outside (RFC 5737: nobody's real ones). */
 export const NODE_ADDRESS = '192.0.2.1';
@@ -74,11 +75,11 @@ export class Machine implements AsyncDisposable {
       const outside = await node.addPod('outside');
       await layLan(node, outside);
       // The node ends with this process, whatever ends that.
-      const mortal = ['setpriv', '--pdeathsig', 'KILL'];
+      const mortal = ['setpriv', '--pdeathsig', 'KILL'] as const;
       const unshare = ['unshare', '--mount', '--pid', '--fork', '--kill-child'];
       const program = ['sh', '-c', INIT, 'init', pluginFolder(node)];
-      const args = [`--net=/run/netns/${node.name}`, ...mortal, ...unshare, ...program];
-      const init = execa('nsenter', args, { reject: false });
+      const [file, ...args] = [...mortal, ...unshare, ...program];
+      const init = execa(...inNetns(node.netns, file, ...args), { reject: false });
       const { done, value: pid } = await init.iterable().next();
       if (done) throw new Error(`The node's first process failed: ${(await init).stderr}`);
       return new Machine(node, outside, init, pid);
@@ -178,12 +179,10 @@ async function layLan(node: TestNode, outside: string): Promise<void> {
 
 /** The packed executables, or files of the same names that run the source. */
 function pluginFolder(node: TestNode): string {
-  if (BIN !== undefined && BIN !== '') return BIN;
+  if (BIN !== undefined) return BIN;
   const folder = node.path('plugins');
   mkdirSync(folder);
-  for (const name of PLUGIN_NAMES) {
-    const command = ownProgram(name).join(' ');
-    writeFileSync(join(folder, name), `#!/bin/sh\nexec ${command}\n`, { mode: 0o755 });
-  }
+  for (const name of PLUGIN_NAMES)
+    node.writeProgram(`plugins/${name}`, `exec ${ownProgram(name).join(' ')}`);
   return folder;
 }

@@ -1,5 +1,6 @@
 /** Traffic to a pod that serves, by every way that leads there: who answers, and whom it sees. */
 import { execa } from 'execa';
+import { inNetns } from '#scripts/world/command.ts';
 import type { Cri } from './cri.ts';
 import { PAGE } from './image.ts';
 import { type Machine, NODE_ADDRESS, OUTSIDE_ADDRESS } from './machine.ts';
@@ -108,9 +109,7 @@ socket.connect(Number(port), address, () => setInterval(() => {
 
 /** Runs a script in a network namespace. */
 const node = (netns: string, script: string, ...args: string[]) =>
-  execa('nsenter', [`--net=${netns}`, '--', process.execPath, '-e', script, ...args], {
-    reject: false,
-  });
+  execa(...inNetns(netns, process.execPath, '-e', script, ...args), { reject: false });
 
 /** The image has no program that serves datagrams: one of ours does, in the pod's network namespace. */
 async function askByUdp(machine: Machine, pod: Pod): Promise<string> {

@@ -1,13 +1,13 @@
 /**
- * The demo's private world: a network, a mount and a PID namespace of its own. The program inside is its first process; when
+ * A script's private world: a network, a mount and a PID namespace of its own. The program inside is its first process; when
  * that ends, the kernel ends all others, and with the last one go the namespaces, with all links, rules and files in them.
  * So there is no clean-up that could be forgotten, or that a Ctrl-C or a crash could cut short.
  */
 import { readlinkSync } from 'node:fs';
 import { constants } from 'node:os';
 import { execa, execaSync } from 'execa';
-import { run } from './command.ts';
-import { DemoFailure } from './failure.ts';
+import { ownScript, run } from './command.ts';
+import { ScriptFailure } from './failure.ts';
 
 /** --mount-proc: /proc/sys must be that of the new namespaces, and writable. */
 const NAMESPACES = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
@@ -19,18 +19,22 @@ const ownNetns = (): string => readlinkSync('/proc/self/ns/net');
 
 /**
  * Runs a script of ours in a new world, given the name of the machine's network namespace as last argument. A signal to this
- * process, even SIGKILL, ends the world. @returns the exit status @throws DemoFailure without permission or kernel support
+ * process, even SIGKILL, ends the world. @returns the exit status @throws ScriptFailure without permission or kernel support
  */
-export async function runInWorld(args: readonly string[]): Promise<number> {
+export async function runInWorld(file: string, args: readonly string[]): Promise<number> {
   refuseWithoutNamespaces();
-  const node = [process.execPath, '--disable-warning=ExperimentalWarning', ...args, ownNetns()];
+  const [node, nodeArgs] = ownScript(file, ...args, ownNetns());
   // unshare dies with this process (pdeathsig), and the first process of the world with unshare (kill-child).
-  const world = execa('setpriv', ['--pdeathsig', 'KILL', 'unshare', ...NAMESPACES, ...node], {
-    stdin: 'ignore',
-    stdout: 'inherit',
-    stderr: 'inherit',
-    reject: false,
-  });
+  const world = execa(
+    'setpriv',
+    ['--pdeathsig', 'KILL', 'unshare', ...NAMESPACES, node, ...nodeArgs],
+    {
+      stdin: 'ignore',
+      stdout: 'inherit',
+      stderr: 'inherit',
+      reject: false,
+    },
+  );
   let interrupted: NodeJS.Signals | undefined;
   for (const name of SIGNALS) {
     process.on(name, () => {
@@ -49,18 +53,20 @@ function refuseWithoutNamespaces(): void {
   const probe = execaSync('unshare', [...NAMESPACES, ...mount], { reject: false });
   if (!probe.failed) return;
   const reason = probe.stderr.trim() || probe.shortMessage;
-  throw new DemoFailure(
-    `network, mount and PID namespaces are needed, which this machine refuses: ${reason}`,
+  throw new ScriptFailure(
+    `Network, mount and PID namespaces are needed, which this machine refuses: ${reason}`,
   );
 }
 
 /**
  * Furnishes the world from inside: an empty /run, so that the names in /run/netns, and all files, are the world's own.
- * @throws DemoFailure when this process is not in a world, whose /run this would cover
+ * @throws ScriptFailure when this process is not in a world, whose /run this would cover
  */
 export function enterWorld(machineNetns: string): void {
   if (process.pid !== 1 || machineNetns === '' || ownNetns() === machineNetns) {
-    throw new DemoFailure('this part runs only inside the demo: call it without arguments');
+    throw new ScriptFailure(
+      'This part runs only inside a world that the script has made: leave out --inside',
+    );
   }
   run('mount', ['-t', 'tmpfs', 'tmpfs', '/run']);
 }

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { Script } from 'node:vm';
 import test from 'ava';
 
-const LOADER = new URL('../../scripts/loader.cjs', import.meta.url);
+const LOADER = new URL('../../../scripts/build/loader.cjs', import.meta.url);
 
 /** Runs the loader over these bundles as the executable does, called by the name "cni-suite". @returns what they noted */
 function load(bundles: Readonly<Record<string, string>>): string[] {

@@ -1,19 +1,19 @@
 /** Options of the scripts' command lines. */
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
-import { DemoFailure } from './demo/failure.ts';
+import { ScriptFailure } from './failure.ts';
 
-/** The values of options. @throws DemoFailure for one that there is not */
+/** The values of options. @throws ScriptFailure for one that there is not */
 export function readOptions<T extends ParseArgsOptionsConfig>(args: readonly string[], options: T) {
   try {
     return parseArgs({ args: [...args], options, allowPositionals: false }).values;
   } catch (error) {
     const fault = error instanceof Error ? error.message : String(error);
     const names = Object.keys(options).map((name) => `--${name}`);
-    throw new DemoFailure(`${fault}; the options are ${names.join(', ')}`);
+    throw new ScriptFailure(`${fault}; the options are ${names.join(', ')}`);
   }
 }
 
-/** A whole number from `least` on; undefined if the option was not given. @throws DemoFailure */
+/** A whole number from `least` on; undefined if the option was not given. @throws ScriptFailure */
 export function readNumber(
   text: string | undefined,
   option: string,
@@ -21,5 +21,5 @@ export function readNumber(
 ): number | undefined {
   if (text === undefined) return undefined;
   if (/^\d+$/.test(text) && Number(text) >= least) return Number(text);
-  throw new DemoFailure(`${option} wants a number from ${least} on, not "${text}"`);
+  throw new ScriptFailure(`${option} wants a number from ${least} on, not "${text}"`);
 }
