@@ -46,6 +46,11 @@ export function* checkAttachment(call: BridgeCall): Findings {
   if (bridge !== undefined && config.vlan === 0) {
     yield* checkGateways(host, bridge, prevResult, config);
   }
+  if (bridge !== undefined && bridge.mtuBytes < (config.mtuBytes ?? 0)) {
+    yield broken(
+      `Bridge "${bridge.name}" has MTU ${bridge.mtuBytes}, less than ${config.mtuBytes}`,
+    );
+  }
   const addresses = ips.map(({ address }) => address);
   if (config.masquerade !== undefined) {
     yield* checkMasquerade(attachment, addresses, config.masquerade);
@@ -73,11 +78,6 @@ function* checkBridge(
   if (expected === undefined) yield broken(`prevResult has no interface "${config.bridge}"`);
   else yield* checkMac(bridge, expected);
   if (!isUp(bridge)) yield broken(`Bridge "${bridge.name}" is down`);
-  if (bridge.mtuBytes < (config.mtuBytes ?? 0)) {
-    yield broken(
-      `Bridge "${bridge.name}" has MTU ${bridge.mtuBytes}, less than ${config.mtuBytes}`,
-    );
-  }
   if (config.promiscuous && bridge.promiscuity === 0) {
     yield broken(`Bridge "${bridge.name}" is not promiscuous`);
   }

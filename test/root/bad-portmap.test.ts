@@ -102,8 +102,9 @@ const CASES: Readonly<Record<string, BadCall>> = {
     call: keys({ markMasqBit: 3, externalSetMarkChain: 'KUBE-MARK-MASQ' }),
   },
   'a chain that marks, which there is not': {
-    code: 5,
-    message: /iptables-restore failed: .*KUBE-MARK-MASQ|iptables-restore failed/,
+    code: 11,
+    message:
+      /Chain "KUBE-MARK-MASQ" of "externalSetMarkChain" is not in table nat of IPv4 .*kube-proxy/,
     call: keys({ externalSetMarkChain: 'KUBE-MARK-MASQ' }),
   },
 };

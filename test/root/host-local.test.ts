@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import test from 'ava';
 import { hostLocalConfig, ipam } from '#test/configs.ts';
 import { TestNode } from '#test/node.ts';
@@ -254,4 +254,41 @@ test('no call reads every reservation: as many files are opened with 200 held as
   const few = [await opened('ADD'), await opened('DEL')];
   await fill(5, 200);
   t.deepEqual([await opened('ADD'), await opened('DEL')], few);
+});
+
+test('a file that was rewritten in place, in the form of very old releases, is released all the same', async (t) => {
+  await using node = await TestNode.create();
+  const call = {
+    plugin: 'host-local',
+    config: hostLocalConfig(node, ['10.1.0.0/24', 'fd00:1::/64']),
+    netns: await node.addPod('a'),
+    containerID: 'cid1',
+  };
+  await node.succeed(t, 'ADD', call);
+  writeFileSync(node.path('networks', 'net1', '10.1.0.2'), 'cid1');
+  await node.succeed(t, 'DEL', call);
+  t.deepEqual(node.files('networks'), ['net1/fd00:1::2']);
+  await node.succeed(t, 'DEL', call);
+  t.deepEqual(node.files('networks'), []);
+});
+
+test('a range that has no address but its gateway’s says so', async (t) => {
+  await using node = await TestNode.create();
+  const range = { subnet: '10.1.0.0/24', rangeStart: '10.1.0.1', rangeEnd: '10.1.0.1' };
+  const config = {
+    ...hostLocalConfig(node, []),
+    cniVersion: '1.1.0',
+    ipam: { type: 'host-local', dataDir: node.path('networks'), ranges: [[range]] },
+  };
+  const call = { plugin: 'host-local', config, netns: await node.addPod('a') };
+  for (const [command, code] of [
+    ['ADD', 999],
+    ['STATUS', 50],
+  ] as const) {
+    const { json } = await node.call(command, call);
+    t.is(json.code, code);
+    t.regex(json.msg, /no IP addresses available in range set: 10\.1\.0\.1-10\.1\.0\.1$/);
+    t.regex(json.details, /no address but the gateway's \(10\.1\.0\.1\).*larger range/);
+    t.notRegex(json.details, /delete|held/);
+  }
 });

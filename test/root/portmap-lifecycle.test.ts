@@ -2,7 +2,7 @@
 import test from 'ava';
 import { chainedConfig } from '#test/configs.ts';
 import { TestNode } from '#test/node.ts';
-import { addBridgePod, portmapPods } from './pods.ts';
+import { addBridgePod, addPortmapPod, portmapPods } from './pods.ts';
 
 const TCP = { hostPort: 8080, containerPort: 80, protocol: 'tcp' };
 
@@ -106,4 +106,37 @@ test('sctp, and keys in the letter case of the runtime', async (t) => {
   await node.succeed(t, 'ADD', a.call);
   await node.succeed(t, 'CHECK', a.call);
   t.regex(await node.rules(), /sctp \. 9000 : 10\.1\.0\.2 \. 90/);
+});
+
+test('a chain that marks is missing in one family: ADD names chain, family and who makes it, and leaves nothing', async (t) => {
+  await using node = await TestNode.create();
+  await node.run('iptables', ['-t', 'nat', '-N', 'KUBE-MARK-MASQ']);
+  const { call } = await addPortmapPod(t, node, 'a', [{ hostPort: 8080, containerPort: 80 }], {
+    externalSetMarkChain: 'KUBE-MARK-MASQ',
+  });
+  const before = await node.rules();
+  const { json } = await node.call('ADD', call);
+  t.is(json.code, 11);
+  t.regex(
+    json.msg,
+    /Chain "KUBE-MARK-MASQ" of "externalSetMarkChain" is not in table nat of IPv6$/,
+  );
+  t.regex(json.details, /kube-proxy/);
+  t.is(await node.rules(), before);
+});
+
+test('an ADD by iptables that fails takes the shared chains along that it made, and no others', async (t) => {
+  await using node = await TestNode.create();
+  const mapping = [{ hostPort: 8080, containerPort: 80 }];
+  const keys = { backend: 'iptables', conditionsV6: ['-s', 'no-address'] };
+  const { call } = await addPortmapPod(t, node, 'a', mapping, keys);
+  t.is((await node.call('ADD', call)).exitCode, 1);
+  t.notRegex(await node.rules(), /CNI-/);
+  const other = await addPortmapPod(t, node, 'b', [{ hostPort: 9090, containerPort: 80 }], {
+    backend: 'iptables',
+  });
+  await node.succeed(t, 'ADD', other.call);
+  const before = await node.rules();
+  t.is((await node.call('ADD', call)).exitCode, 1);
+  t.is(await node.rules(), before);
 });

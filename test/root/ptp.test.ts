@@ -268,8 +268,8 @@ test('ptp: an MTU that is too large', refuses, 'ptp', {
   call: config((node) => ptpConfig(node, { mtu: 70_000 })),
 });
 test('ptp: an MTU that IPv6 does not work with', refuses, 'ptp', {
-  code: 5,
-  message: /failed to add IP addr fd00:1::1\/128 to veth: .*invalid argument/,
+  code: 7,
+  message: /"fd00:1::2\/64": IPv6 needs an MTU of at least 1280 bytes, and the key "mtu" is 600/,
   call: config((node) => dualStack(node, { mtu: 600 })),
 });
 test('ptp: an unknown backend', refuses, 'ptp', {
