@@ -7,6 +7,7 @@ import { TestNode, withResult } from '#test/node.ts';
 interface Case {
   readonly route: object;
   readonly shown: object;
+  readonly plugins?: readonly string[];
 }
 
 const CASES: Readonly<Record<string, Case>> = {
@@ -15,8 +16,13 @@ const CASES: Readonly<Record<string, Case>> = {
     shown: { dst: '192.0.2.0/24', gateway: '10.1.0.1' },
   },
   'through a gateway of its own': {
+    route: { dst: '192.0.2.0/24', gw: '10.1.0.1' },
+    shown: { dst: '192.0.2.0/24', gateway: '10.1.0.1' },
+  },
+  'through a neighbour, which only a bridge has': {
     route: { dst: '192.0.2.0/24', gw: '10.1.0.9' },
     shown: { dst: '192.0.2.0/24', gateway: '10.1.0.9' },
+    plugins: ['bridge'],
   },
   'with host bits': {
     route: { dst: '192.0.2.7/24' },
@@ -102,6 +108,6 @@ const madeAndFound = test.macro(async (t, plugin: string, { route, shown }: Case
 });
 
 for (const [what, one] of Object.entries(CASES)) {
-  for (const plugin of ['bridge', 'ptp'])
+  for (const plugin of one.plugins ?? ['bridge', 'ptp'])
     test(`${plugin}: a route ${what}`, madeAndFound, plugin, one);
 }
