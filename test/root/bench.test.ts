@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import test from 'ava';
+import { scaled } from '#test/limits.ts';
 
 const BENCH = join(import.meta.dirname, '../../scripts/bench.ts');
 const folder = mkdtempSync(join(tmpdir(), 'cni-test-bench-'));
@@ -22,7 +23,7 @@ interface Report {
 async function bench(only: string, ...options: string[]): Promise<Report> {
   const json = join(folder, `${only}.json`);
   const args = [BENCH, '--only', only, '--json', json, ...options];
-  await execa(process.execPath, args, { timeout: 120_000 });
+  await execa(process.execPath, args, { timeout: scaled(120_000) });
   return JSON.parse(readFileSync(json, 'utf8')) as Report;
 }
 
