@@ -88,11 +88,12 @@ function prepare(ifName: string, { ips, dad }: Omit<AddressPlan, 'routes'>): voi
 }
 
 function enableIpv6(ifName: string, { address }: ResultIp): void {
+  // The kernel itself has IPv6: IPAM's addresses were let through.
   if (readSysctl(`net/ipv6/conf/${ifName}/disable_ipv6`) === undefined) {
     throw new CniError(
       CODE.IO_FAILURE,
-      `failed to enable IPv6 for interface "${ifName}": this kernel has no IPv6, and IPAM gave "${address}"`,
-      'take the IPv6 range out of the network configuration, or boot without ipv6.disable=1',
+      `failed to enable IPv6 for interface "${ifName}": its MTU is below 1280 bytes, and IPAM gave "${address}"`,
+      'set "mtu" to 1280 or more, or take the IPv6 range out of the network configuration',
     );
   }
   step(`failed to enable IPv6 for interface "${ifName}"`, () => {

@@ -3,6 +3,7 @@ import type { AttachmentCall, Call, GcCall } from '#lib/cni/plugin.ts';
 import { delegateAdd, delegateCommand, PluginNotFound } from '#lib/cni/delegate.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import { EMPTY_RESULT, type Result } from '#lib/cni/result.ts';
+import { requireIpv6 } from './ipv6.ts';
 
 /** A plugin's configuration that may name an IPAM plugin. */
 export interface UsesIpam {
@@ -10,7 +11,7 @@ export interface UsesIpam {
   readonly ipam: { readonly type: string } | undefined;
 }
 
-/** Gets addresses, at least one unless there is no IPAM; `undo` gives them back. @throws CniError, the IPAM plugin's own */
+/** Gets addresses that this kernel can have, at least one unless there is no IPAM; `undo` gives them back. @throws CniError, the IPAM plugin's own */
 export function ipamAdd(call: AttachmentCall<UsesIpam>, undo: DisposableStack): Result {
   const type = call.config.ipam?.type;
   if (type === undefined) return EMPTY_RESULT;
@@ -19,6 +20,7 @@ export function ipamAdd(call: AttachmentCall<UsesIpam>, undo: DisposableStack): 
   if (result.ips.length === 0) {
     throw new CniError(CODE.INTERNAL, 'IPAM plugin returned missing IP config');
   }
+  requireIpv6(result.ips);
   return result;
 }
 

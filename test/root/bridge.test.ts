@@ -241,6 +241,17 @@ test('enabledad waits for duplicate address detection', async (t) => {
   t.is(own.tentative, undefined);
 });
 
+test('an MTU that IPv6 does not allow: ADD says so and leaves nothing of the pod', async (t) => {
+  await using node = await TestNode.create();
+  const keys = { isDefaultGateway: false, mtu: 1279, ipam: ipam(node, ['fd00:1::/64']) };
+  const netns = await node.addPod('a');
+  const call = { plugin: 'bridge', config: bridgeConfig(node, keys), netns };
+  const { json } = await node.call('ADD', call);
+  t.regex(json.msg, /interface "eth0": its MTU is below 1280 bytes, and IPAM gave "fd00:1::2\/64"/);
+  t.deepEqual(await node.links(), []);
+  t.deepEqual(node.files('networks'), []);
+});
+
 test('VLAN keys: on a kernel with VLAN filtering they apply, on others ADD fails cleanly', async (t) => {
   await using node = await TestNode.create();
   const config = bridgeConfig(node, {

@@ -112,12 +112,11 @@ withoutIpv6('ptp, masquerading by iptables: traffic to the host and beyond', asy
 withoutIpv6('flannel, and portmap by either backend after it', async (t, node) => {
   node.writeFile('subnet.env', SUBNET_ENV);
   const outside = await addOutside(node, ['192.0.2.1/24', '192.0.2.254/24']);
-  const added = await addAndCheck(t, node, 'flannel', flannelConfig(node));
+  const added = await addAndCheck(t, node, 'flannel', flannelConfig(node, '1.0.0'));
   const { netns, result } = added;
   t.is(result.ips[0].address, '10.244.1.2/24');
   for (const backend of ['nftables', 'iptables']) {
     const config = chainedConfig('portmap', {
-      cniVersion: '0.3.1',
       backend,
       runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }] },
       prevResult: result,
@@ -126,7 +125,7 @@ withoutIpv6('flannel, and portmap by either backend after it', async (t, node) =
     const way = { to: netns, port: 8080, serverPort: 80 };
     t.is(await sourceSeen({ from: outside, address: '192.0.2.254', ...way }), '192.0.2.1', backend);
     await deleteTwice(t, node, mapped);
-    t.notRegex(await node.rules(), /10\.244\.1\.2|8080|CNI-DN|cni_portmap/, backend);
+    t.notRegex(await node.rules(), /8080|CNI-DN|cni_portmap/, backend);
   }
   await deleteTwice(t, node, added);
   t.deepEqual((await node.links()).toSorted(), ['cni0', 'lan0']);
