@@ -1,39 +1,22 @@
 /**
  * Everything that must hold: the checks, the build, and all tests with the packed executables, in namespaces that go with
- * the program, however it ends. Installs what they need on Debian. Further arguments go to AVA. The last line counts:
- * "N passed, N failed".
+ * the program, however it ends; then some of them on another kernel. Installs what they need on Debian. Further arguments go to
+ * AVA, and leave the other kernel out. The last line counts: "N passed, N failed".
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { DemoFailure } from './demo/failure.ts';
 import { enterWorld, runInWorld } from './demo/world.ts';
+import { prepareSample, testSample } from './kernels/sample.ts';
 import { ensureBuilt, ensureTools, NotPrepared } from './prepare.ts';
+import { TEST_TOOLS } from './test-tools.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const INSIDE = '--inside';
 
 /** The tests' folders go with the world, too: its /run is its own. */
 const TEMPORARY = '/run/tests';
-
-/** Commands that the tests call, and the Debian packages that have them. */
-const TOOLS = {
-  ip: 'iproute2',
-  mount: 'mount',
-  nft: 'nftables',
-  iptables: 'iptables',
-  unshare: 'util-linux',
-  strip: 'binutils',
-  strace: 'strace',
-  '/usr/bin/time': 'time',
-  firewalld: 'firewalld',
-  'dbus-daemon': 'dbus',
-  busctl: 'systemd',
-  '/usr/lib/cni/bridge': 'containernetworking-plugins',
-  containerd: 'containerd',
-  runc: 'runc',
-  '/bin/busybox': 'busybox-static',
-};
 
 async function main(args: readonly string[]): Promise<number> {
   if (args[0] === INSIDE) {
@@ -44,13 +27,14 @@ async function main(args: readonly string[]): Promise<number> {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) {
     throw new NotPrepared('The tests make network namespaces: run them as root on Linux');
   }
-  await ensureTools(TOOLS);
+  await ensureTools(TEST_TOOLS);
   const check = await execa('npm', ['run', 'check'], {
     cwd: ROOT,
     stdio: 'inherit',
     reject: false,
   });
   await ensureBuilt();
+  if (args.length === 0) await prepareSample();
   const status = await runInWorld([import.meta.filename, INSIDE, ...args]);
   if (check.failed) console.log('npm run check failed: what it says is above');
   return check.failed ? 1 : status;
@@ -71,8 +55,10 @@ async function ava(args: readonly string[]): Promise<number> {
   const passed = all.match(/^\s*✔ /gm)?.length ?? 0;
   const counted = count(all, /(\d+) tests? failed/) + count(all, /(\d+) uncaught exceptions?/);
   // A run that AVA could not even begin, or that it broke off, counts as a failure too.
-  const failures = failed && counted === 0 ? 1 : counted;
-  console.log(`${passed} passed, ${failures} failed`);
+  const here = failed && counted === 0 ? 1 : counted;
+  const guests = args.length === 0 ? await testSample(TEMPORARY) : { passed: 0, failed: 0 };
+  const failures = here + guests.failed;
+  console.log(`${passed + guests.passed} passed, ${failures} failed`);
   return failures === 0 ? 0 : 1;
 }
 

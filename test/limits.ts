@@ -3,7 +3,7 @@
  * needs more time for all of them alike. Limits of the plugins are not scaled.
  */
 
-export const TIME_FACTOR = readFactor(process.env['CNI_TEST_TIME_FACTOR'] || '1');
+const TIME_FACTOR = readFactor(process.env['CNI_TEST_TIME_FACTOR'] || '1');
 
 /** A limit on this machine, in the unit of the one given, which holds for a machine that is not slowed down. */
 export const scaled = (limit: number): number => limit * TIME_FACTOR;

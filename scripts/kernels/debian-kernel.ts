@@ -115,7 +115,12 @@ async function openSuite(suite: string, work: string): Promise<Apt> {
 /** Where the machine gets Debian's packages from. */
 async function listMirrors(): Promise<string[]> {
   const format = '$(COMPONENT) $(RELEASE) $(REPO_URI)';
-  const targets = await run('apt-get', ['indextargets', '--format', format, 'Created-By: Packages']);
+  const targets = await run('apt-get', [
+    'indextargets',
+    '--format',
+    format,
+    'Created-By: Packages',
+  ]);
   const mirrors = targets
     .split('\n')
     .map((line) => line.split(' '))

@@ -43,7 +43,8 @@ export async function packInitramfs(
   writeFileSync(join(tree, 'init'), INIT, { mode: 0o755 });
   writeFileSync(join(tree, 'guest.sh'), guestScript);
   const modules = await listModules(kernel);
-  for (const [index, file] of modules.entries()) await addModule(file, join(tree, 'modules'), index);
+  for (const [index, file] of modules.entries())
+    await addModule(file, join(tree, 'modules'), index);
   const archive = join(folder, 'initramfs.cpio');
   const pack = `find . | ${BUSYBOX} cpio --quiet -o -H newc > "$1"`;
   await execa('sh', ['-ec', pack, 'sh', archive], { cwd: tree });
