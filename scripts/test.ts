@@ -1,10 +1,11 @@
 /**
  * Everything that must hold: the checks, the build, and all tests with the packed executables, in namespaces that go with
- * the program, however it ends. Installs what they need on Debian. Further arguments go to AVA. The last line counts:
- * "N passed, N failed".
+ * the program, however it ends; then some of them on another kernel. Installs what they need on Debian. Further arguments go to
+ * AVA, and leave the other kernel out. The last line counts: "N passed, N failed".
  */
 import { mkdirSync } from 'node:fs';
 import { execa } from 'execa';
+import { prepareSample, testSample } from './kernels/sample.ts';
 import { ensureBuilt } from './world/built.ts';
 import { BIN_FOLDER, ROOT } from './world/paths.ts';
 import { runScript } from './world/script.ts';
@@ -17,13 +18,14 @@ await runScript({
   name: 'test',
   tools: TEST_TOOLS,
   parse: (args) => args,
-  async outside(_, enter) {
+  async outside(args, enter) {
     const check = await execa('npm', ['run', 'check'], {
       cwd: ROOT,
       stdio: 'inherit',
       reject: false,
     });
     await ensureBuilt();
+    if (args.length === 0) await prepareSample();
     const status = await enter();
     if (check.failed) console.log('npm run check failed: what it says is above');
     return check.failed ? 1 : status;
@@ -49,8 +51,10 @@ async function ava(args: readonly string[]): Promise<number> {
   const passed = all.match(/^\s*✔ /gm)?.length ?? 0;
   const counted = count(all, /(\d+) tests? failed/) + count(all, /(\d+) uncaught exceptions?/);
   // A run that AVA could not even begin, or that it broke off, counts as a failure too.
-  const failures = failed && counted === 0 ? 1 : counted;
-  console.log(`${passed} passed, ${failures} failed`);
+  const here = failed && counted === 0 ? 1 : counted;
+  const guests = args.length === 0 ? await testSample(TEMPORARY) : { passed: 0, failed: 0 };
+  const failures = here + guests.failed;
+  console.log(`${passed + guests.passed} passed, ${failures} failed`);
   return failures === 0 ? 0 : 1;
 }
 

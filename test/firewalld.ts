@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { execa } from 'execa';
 import { inNetns } from '#scripts/world/command.ts';
+import { scaled } from './limits.ts';
 import type { TestNode } from './node.ts';
 
 /** The bus lets everybody own and call everything: nobody but the test can reach its socket. */
@@ -26,8 +27,11 @@ interface Program extends PromiseLike<unknown> {
 
 const FIREWALLD = 'org.fedoraproject.FirewallD1';
 
+/** An answer of the bus may take this long. */
+const ANSWER_LIMIT_S = scaled(5);
+
 /** How often it is looked whether the programs have started, and how far apart. */
-const TRIES = 150;
+const TRIES = scaled(150);
 const APART_MS = 200;
 
 /** A bus with or without firewalld; `await using` ends both. */
@@ -79,7 +83,7 @@ export class TestBus implements AsyncDisposable {
     const path = `/${service.replaceAll('.', '/')}`;
     const signature = args.length === 0 ? [] : ['s'.repeat(args.length)];
     const call = ['call', service, path, face, method, ...signature, ...args];
-    const options = ['--system', '--timeout=5', '--json=short'];
+    const options = ['--system', `--timeout=${ANSWER_LIMIT_S}`, '--json=short'];
     const { stdout } = await execa('busctl', [...options, ...call], { env: this.env });
     return stdout;
   }

@@ -1,6 +1,6 @@
 /**
  * Commands that scripts and tests call, and the Debian packages that have them: tools.json, which .ci/run reads as well. "packages"
- * is the table, "tests" are the commands that `npm test` needs.
+ * is the table, "tests" are the commands that `npm test` needs, "guests" those that another kernel needs, which it can do without.
  */
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -13,6 +13,9 @@ export type Tool = keyof typeof table.packages;
 
 /** What `npm test` needs. */
 export const TEST_TOOLS = table.tests as readonly Tool[];
+
+/** What it takes to boot another kernel. */
+export const GUEST_TOOLS = table.guests as readonly Tool[];
 
 /** Where ip and nft are; the PATH of a root made by plain `su` lacks them. */
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/bin', '/bin'];

@@ -1,6 +1,7 @@
 /** Calls through the whole program, as runtimes make them: one document on standard output, no more, and an end in time. */
 import * as fc from 'fast-check';
 import { callPluginSync } from '#scripts/world/plugin-call.ts';
+import { scaled } from '#test/limits.ts';
 import { BIN, ownProgram } from '#test/node.ts';
 import { PLUGIN_NAMES } from '#cmd/cni-suite/programs.ts';
 import { type Input, inputOf, onCleanNode, podOf } from './calls.ts';
@@ -9,7 +10,7 @@ import { fuzzProperty, type FuzzProperty } from './property.ts';
 import { OWN_FOLDER, tidy } from './world.ts';
 
 /** As long as a runtime waits. */
-const LIMIT_MS = 120_000;
+const LIMIT_MS = scaled(120_000);
 
 /** Runs a plugin's executable. @returns whether it succeeded. @throws Error if it did not answer as it should */
 function execute(command: string, { plugin, parameters, config }: Input): boolean {

@@ -6,6 +6,7 @@ import { execa } from 'execa';
 import test from 'ava';
 import { ownScript } from '#scripts/world/command.ts';
 import { ROOT } from '#scripts/world/paths.ts';
+import { scaled } from '#test/limits.ts';
 
 const BENCH = join(ROOT, 'scripts', 'bench.ts');
 const folder = mkdtempSync(join(tmpdir(), 'cni-test-bench-'));
@@ -24,7 +25,7 @@ interface Report {
 async function bench(only: string, ...options: string[]): Promise<Report> {
   const json = join(folder, `${only}.json`);
   const program = ownScript(BENCH, '--only', only, '--json', json, ...options);
-  await execa(...program, { timeout: 120_000 });
+  await execa(...program, { timeout: scaled(120_000) });
   return JSON.parse(readFileSync(json, 'utf8')) as Report;
 }
 

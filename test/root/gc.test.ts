@@ -1,6 +1,7 @@
 /** GC of every plugin with state: what goes and what stays, with a list of what is valid and without. */
 import test from 'ava';
 import { ptpConfig } from '#test/configs.ts';
+import { scaled } from '#test/limits.ts';
 import { TestNode } from '#test/node.ts';
 import {
   addPod,
@@ -57,7 +58,7 @@ for (const plugin of ['bridge', 'ptp']) {
     for (const pod of PODS) await addPod(t, node, subject, pod);
     await gc(t, node, subject, undefined);
     t.is(await holders(node, subject), 'a b c d');
-    const program = `ip netns exec ${node.name}-a sleep 30 > /dev/null 2>&1 & echo $!`;
+    const program = `ip netns exec ${node.name}-a sleep ${scaled(30)} > /dev/null 2>&1 & echo $!`;
     const sleeper = await node.run('sh', ['-c', program]);
     await node.run('sh', [
       '-c',

@@ -5,6 +5,7 @@ import { execa } from 'execa';
 import { temporaryFolder } from '#test/folder.ts';
 import { BIN, isSkippedFromSource, ownProgram, TestNode } from '#test/node.ts';
 import { processesOf } from '#test/trace.ts';
+import { scaled } from '#test/limits.ts';
 import { flannelConfig, SUBNET_ENV } from '#test/configs.ts';
 
 /** The plugins that there are: one of each folder. */
@@ -63,7 +64,7 @@ test('VERSION is answered without reading standard input', async (t) => {
     CNI_PATH: 'dummy',
   };
   // The pipe stays open: a plugin that read it would wait for ever.
-  const { stdout } = await execa(file, args, { env, timeout: 20_000, stdin: 'pipe' });
+  const { stdout } = await execa(file, args, { env, timeout: scaled(20_000), stdin: 'pipe' });
   t.is(
     stdout,
     '{"cniVersion":"1.1.0","supportedVersions":["0.1.0","0.2.0","0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]}',

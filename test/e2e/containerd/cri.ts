@@ -2,9 +2,10 @@
 import { join } from 'node:path';
 import * as grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
+import { scaled } from '#test/limits.ts';
 
 /** A call that takes longer hangs; a kubelet gives a runtime two minutes as well. */
-const DEADLINE_MS = 120_000;
+const DEADLINE_MS = scaled(120_000);
 
 /** What a pod is made from; cri.proto names the fields. */
 export interface PodSandboxConfig {

@@ -1,5 +1,6 @@
 /** containerd: its configuration, its life and its death. */
 import { setTimeout } from 'node:timers/promises';
+import { scaled } from '#test/limits.ts';
 import { Cri } from './cri.ts';
 import { IMAGE } from './image.ts';
 import { CONFIGURATIONS, type Machine, PLUGINS } from './machine.ts';
@@ -10,7 +11,7 @@ const PID = '/run/containerd.pid';
 const LOG = '/run/containerd.log';
 
 /** Far more than it takes to get ready; the tries are what ends it. */
-const READY_TRIES = 600;
+const READY_TRIES = scaled(600);
 const READY_PAUSE_MS = 100;
 
 /** Lines of its log that a failure shows. */

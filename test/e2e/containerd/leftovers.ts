@@ -1,5 +1,6 @@
 /** What pods that are gone may have left on a node: nothing. */
 import { setTimeout } from 'node:timers/promises';
+import { scaled } from '#test/limits.ts';
 import type { Cri } from './cri.ts';
 import { qdiscs } from './limits.ts';
 import type { Machine } from './machine.ts';
@@ -17,7 +18,7 @@ const KEPT = /(^|\/)(lock|last_reserved_ip\..*)$/;
 const FRAME = /^\s*(table .*\{|(chain|map|set) .*\{|type .*|comment ".*"|\}|)$/;
 
 /** Far more than a process takes to end. */
-const END_TRIES = 100;
+const END_TRIES = scaled(100);
 const END_PAUSE_MS = 100;
 
 /** What is left, by kind. */

@@ -1,4 +1,5 @@
 /** A pod, and what a kubelet does with it. */
+import { scaled } from '#test/limits.ts';
 import type { Cri, PodSandboxConfig, PortMapping } from './cri.ts';
 import { IMAGE, READY, SERVE } from './image.ts';
 
@@ -19,7 +20,7 @@ export const LIMITS = {
 } as const;
 
 /** Far more than a server takes to get ready. */
-const READY_S = 60;
+const READY_S = scaled(60);
 
 /** What distinguishes one pod from the others. */
 export interface Plan {

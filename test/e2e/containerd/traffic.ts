@@ -1,6 +1,7 @@
 /** Traffic to a pod that serves, by every way that leads there: who answers, and whom it sees. */
 import { execa } from 'execa';
 import { inNetns } from '#scripts/world/command.ts';
+import { scaled } from '#test/limits.ts';
 import type { Cri } from './cri.ts';
 import { PAGE } from './image.ts';
 import { type Machine, NODE_ADDRESS, OUTSIDE_ADDRESS } from './machine.ts';
@@ -18,7 +19,7 @@ export interface Way {
 }
 
 /** Whoever asks for a page gives up after this time. */
-const TIMEOUT_S = 10;
+const TIMEOUT_S = scaled(10);
 
 /** Asks for a page. Not by wget's own timeout: with it, Debian's static busybox crashes. */
 const get = (url: string): [file: string, ...args: string[]] => [
