@@ -1,7 +1,7 @@
 /** Waiting, without letting anything else of this process run. */
 
 /** Blocks the thread for this many milliseconds. */
-export function sleep(ms: number): void {
+function sleep(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 

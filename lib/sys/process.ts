@@ -1,9 +1,10 @@
 /** This process and the children it starts: arguments, environment, standard streams, execa. */
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { execaSync } from 'execa';
-import { sleep } from './clock.ts';
-import { isSysError, sys } from './error.ts';
+import { poll } from './clock.ts';
+import { isSysError, sys, SysError } from './error.ts';
 import { exitIfLoaded } from './libc.ts';
+import { unhurried } from './priority.ts';
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -42,15 +43,17 @@ export function runChild(
   options: { input?: Uint8Array; env?: Environment; timeoutMs: number },
 ): ChildResult {
   const { env, input, timeoutMs } = options;
-  const result = execaSync(file, args, {
-    reject: false,
-    input: input ?? '',
-    timeout: timeoutMs,
-    killSignal: 'SIGKILL',
-    maxBuffer: OUTPUT_LIMIT_BYTES,
-    stripFinalNewline: false,
-    ...(env === undefined ? {} : { env, extendEnv: false }),
-  });
+  const result = unhurried(() =>
+    execaSync(file, args, {
+      reject: false,
+      input: input ?? '',
+      timeout: timeoutMs,
+      killSignal: 'SIGKILL',
+      maxBuffer: OUTPUT_LIMIT_BYTES,
+      stripFinalNewline: false,
+      ...(env === undefined ? {} : { env, extendEnv: false }),
+    }),
+  );
   if (result.timedOut) {
     throw new ChildError(`"${file}" did not end within ${timeoutMs / 1000} seconds`, 'timeout');
   }
@@ -125,12 +128,12 @@ export class InputTooLong extends Error {
   override name = 'InputTooLong';
 }
 
-/** All of standard input. @throws InputTooLong above limitBytes; SysError */
+/** All of standard input. @throws InputTooLong above limitBytes; SysError, ETIMEDOUT if it is not ready for long */
 export function readStdin(limitBytes: number): Buffer {
   const chunks: Buffer[] = [];
   for (let total = 0; ;) {
     const chunk = Buffer.allocUnsafe(64 * 1024);
-    const count = retryWhenFull(() => readSync(0, chunk));
+    const count = whenReady('standard input', () => readSync(0, chunk));
     if (count === 0) return Buffer.concat(chunks);
     total += count;
     if (total > limitBytes) {
@@ -140,36 +143,51 @@ export function readStdin(limitBytes: number): Buffer {
   }
 }
 
-/** Writes all of a text to standard output. @throws SysError, EPIPE when nobody reads */
-export const writeStdout = (text: string): void => writeAll(1, text);
+/** Writes all of a text to standard output. @throws SysError, EPIPE when nobody reads, ETIMEDOUT when nobody reads for long */
+export const writeStdout = (text: string): void => writeAll(1, 'standard output', text);
 
 /** Writes a line for the log. Nobody may be reading: that is no reason to fail. */
 export function log(line: string): void {
   try {
-    writeAll(2, `${line}\n`);
+    writeAll(2, 'standard error', `${line}\n`);
   } catch (error) {
     if (!isSysError(error)) throw error;
   }
 }
 
-function writeAll(fd: number, text: string): void {
+function writeAll(fd: number, stream: string, text: string): void {
   let rest: Buffer = Buffer.from(text);
   while (rest.length > 0) {
-    rest = rest.subarray(retryWhenFull(() => writeSync(fd, rest)));
+    rest = rest.subarray(whenReady(stream, () => writeSync(fd, rest)));
   }
 }
 
-/** Pipes that the caller made non-blocking answer EAGAIN: wait until they are ready. */
-function retryWhenFull(body: () => number): number {
-  for (;;) {
+/** How long a caller may keep one of the standard streams from being read or written: kubelet gives a whole ADD two minutes. */
+const STREAM_LIMIT_MS = 60_000;
+const STREAM_POLL_MS = 1;
+const STREAM_SLOWEST_MS = 20;
+
+/** Reads or writes when a stream is ready: pipes that the caller made non-blocking answer EAGAIN until then. @throws SysError ETIMEDOUT at the limit */
+function whenReady(stream: string, body: () => number): number {
+  let syscall = '';
+  const tryBody = (): number | undefined => {
     try {
       return sys(body);
     } catch (error) {
       if (isSysError(error, 'EOF')) return 0;
       if (!isSysError(error, 'EAGAIN')) throw error;
-      sleep(1);
+      ({ syscall } = error);
+      return undefined;
     }
-  }
+  };
+  const count = poll(tryBody, {
+    everyMs: STREAM_POLL_MS,
+    slowestMs: STREAM_SLOWEST_MS,
+    limitMs: STREAM_LIMIT_MS,
+  });
+  if (count !== undefined) return count;
+  const reason = `${stream} was not ready within ${STREAM_LIMIT_MS / 1000} seconds`;
+  throw new SysError(syscall, 'ETIMEDOUT', { reason });
 }
 
 /** Sets the status that the process will end with; it ends when nothing is left to do. */

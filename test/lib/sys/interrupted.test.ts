@@ -8,13 +8,13 @@ import { join } from 'node:path';
 import test from 'ava';
 import { temporaryFolder } from '#test/folder.ts';
 import { isSysError } from '#lib/sys/error.ts';
-import { readStdin } from '#lib/sys/process.ts';
+import { readStdin, writeStdout } from '#lib/sys/process.ts';
 import { TemporaryFile } from '#lib/sys/temporary-file.ts';
 
 type Function = (...args: never[]) => unknown;
 
 /** Replaces one of Node's functions until `using` ends. `make` gets the real one. */
-function replaced<N extends 'openSync' | 'readSync'>(
+function replaced<N extends 'openSync' | 'readSync' | 'writeSync'>(
   name: N,
   make: (real: (typeof fs)[N]) => Function,
 ): Disposable {
@@ -59,6 +59,9 @@ test.serial('a temporary file that is removed each time is an error, and leaves 
   t.deepEqual(fs.readdirSync(folder), []);
 });
 
+const notReady = (syscall: string): Error =>
+  Object.assign(new Error('EAGAIN'), { code: 'EAGAIN', errno: -11, syscall });
+
 /** Standard input that is not ready `times` often, then says `text`, then ends. */
 const slowInput = (times: number, text: string) =>
   replaced('readSync', () => {
@@ -67,7 +70,7 @@ const slowInput = (times: number, text: string) =>
     return (_fd: number, buffer: Buffer) => {
       if (left > 0) {
         left -= 1;
-        throw Object.assign(new Error('EAGAIN'), { code: 'EAGAIN', errno: -11, syscall: 'read' });
+        throw notReady('read');
       }
       const length = rest.copy(buffer);
       rest = rest.subarray(length);
@@ -78,4 +81,35 @@ const slowInput = (times: number, text: string) =>
 test.serial('a standard input that is not ready yet is waited for', (t) => {
   using _slow = slowInput(3, '{"name":"net1"}');
   t.is(readStdin(1000).toString(), '{"name":"net1"}');
+});
+
+/** A clock that goes on by ten seconds whenever it is looked at. */
+function fastClock(): Disposable {
+  const real = process.hrtime;
+  let seconds = 0;
+  const fast = (): [number, number] => [(seconds += 10), 0];
+  process.hrtime = Object.assign(fast, { bigint: () => real.bigint() });
+  return {
+    [Symbol.dispose]() {
+      process.hrtime = real;
+    },
+  };
+}
+
+test.serial('a standard input that is never ready is an error after a limit', (t) => {
+  using _never = slowInput(Infinity, '');
+  using _fast = fastClock();
+  const error = t.throws(() => readStdin(1000));
+  t.true(isSysError(error, 'ETIMEDOUT'));
+  t.is(error?.message, 'read: standard input was not ready within 60 seconds');
+});
+
+test.serial('a standard output that is never ready is an error after a limit', (t) => {
+  using _never = replaced('writeSync', () => () => {
+    throw notReady('write');
+  });
+  using _fast = fastClock();
+  const error = t.throws(() => writeStdout('{}'));
+  t.true(isSysError(error, 'ETIMEDOUT'));
+  t.is(error?.message, 'write: standard output was not ready within 60 seconds');
 });
