@@ -7,6 +7,9 @@ import { Address6 } from 'ip-address';
 /** IP version of an address. */
 export type Family = 4 | 6;
 
+/** Both IP versions, in the order in which they are worked through. */
+export const FAMILIES: readonly Family[] = [4, 6];
+
 /** Width of an address in bits. */
 export const ADDRESS_BITS = { 4: 32, 6: 128 } as const;
 

@@ -1,5 +1,6 @@
 /** subnet.env, which the node's flannel daemon writes: the cluster's networks, this node's subnets, MTU, who masquerades. Read and written. */
 import { AddressError, type Family } from '#lib/addr/address.ts';
+import { distinct } from '#lib/addr/distinct.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 
 /** What the file says. Prefixes are masked; IPv4 comes first. */
@@ -102,9 +103,7 @@ function parsePrefixes(value: string | undefined, family: Family, where: string)
       throw new SubnetEnvError(`${where}: "${text}" is not an IPv${family} network`);
     return prefix.masked();
   });
-  return prefixes.filter(
-    (one, index) => prefixes.findIndex((other) => other.equals(one)) === index,
-  );
+  return distinct(prefixes);
 }
 
 function parsePrefix(text: string, where: string): Prefix {

@@ -2,7 +2,7 @@
  * Masquerading with iptables, in the reference plugins' chains, so that theirs delete ours and ours theirs. They look at the comments of
  * the rules that lead to a container's chain; those of the rules in it tell when the container is gone.
  */
-import type { Family } from '#lib/addr/address.ts';
+import { FAMILIES, type Family } from '#lib/addr/address.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp } from '#lib/cni/error.ts';
@@ -24,7 +24,6 @@ import { staleness } from '#lib/ownership/staleness.ts';
 import { hasLegacyChain } from '#lib/net/xtables.ts';
 import { exemptions, type MasqueradePolicy, MULTICAST } from './policy.ts';
 
-const FAMILIES: readonly Family[] = [4, 6];
 const POSTROUTING = 'POSTROUTING';
 const PREFIX = 'CNI-';
 

@@ -7,7 +7,7 @@
  *   chain postrouting, the hook: ip saddr vmap @pods
  *   chain net-NETWORK-DIGEST, a policy: exempt destinations return, the rest is masqueraded
  */
-import type { Address, Family } from '#lib/addr/address.ts';
+import { type Address, FAMILIES, type Family } from '#lib/addr/address.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp } from '#lib/cni/error.ts';
@@ -44,8 +44,6 @@ const TABLES = {
   4: { family: 'ip', name: 'cni_masquerade' },
   6: { family: 'ip6', name: 'cni_masquerade' },
 } as const satisfies Record<Family, Table>;
-
-const FAMILIES: readonly Family[] = [4, 6];
 
 /** What a table has without any pod: two maps and the hook's chain. Every pod needs a policy's chain. */
 const EMPTY_TABLE_USE = 3;

@@ -1,4 +1,6 @@
 /** The bridge as the containers' gateway: which addresses it has, and what becomes of those it had before. */
+import { FAMILIES } from '#lib/addr/address.ts';
+import { distinct } from '#lib/addr/distinct.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import { CniError, CODE, prefixed, step } from '#lib/cni/error.ts';
 import { validateIfName } from '#lib/cni/environment.ts';
@@ -37,17 +39,16 @@ export function planGateways({ ips, routes }: Result, config: BridgeConfig): Gat
     config.isGateway && gateway !== undefined ? [new Prefix(gateway, address.bits)] : [],
   );
   const defaults = config.isDefaultGateway ? defaultRoutes(own, routes) : [];
-  const known = new Set<string>();
   return {
     ips: own,
     routes: [...routes, ...defaults],
-    gateways: gateways.filter((prefix) => !known.has(String(prefix)) && known.add(String(prefix))),
+    gateways: distinct(gateways),
   };
 }
 
 /** One default route a family, unless IPAM gave one with a gateway. */
 function defaultRoutes(ips: readonly ResultIp[], routes: readonly ResultRoute[]): ResultRoute[] {
-  return ([4, 6] as const).flatMap((family) => {
+  return FAMILIES.flatMap((family) => {
     const ip = ips.find(({ address }) => address.family === family);
     const given = routes.some(
       ({ dst, gw }) => dst.family === family && dst.bits === 0 && gw !== undefined,

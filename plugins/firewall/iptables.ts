@@ -1,5 +1,5 @@
 /** The rules in the kernel: one iptables-save and one iptables-restore a family, of the families that a pod has alone. */
-import type { Family } from '#lib/addr/address.ts';
+import { FAMILIES, type Family } from '#lib/addr/address.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
 import { cleanUp } from '#lib/cni/error.ts';
 import { broken, type Findings } from '#lib/cni/finding.ts';
@@ -17,8 +17,6 @@ import {
 import { type Isolation, isolationLines, missingIsolation, releaseLines } from './isolation.ts';
 import type { Table } from '#lib/netfilter/iptables-table.ts';
 import { deleteHolding, listOthers, lockChains } from './store.ts';
-
-const FAMILIES = [4, 6] as const satisfies readonly Family[];
 
 const ofFamily = (addresses: readonly Prefix[], family: Family): Prefix[] =>
   addresses.filter((address) => address.family === family);

@@ -1,4 +1,5 @@
 /** firewall: lets a pod's traffic through the host's firewall, and keeps other pods away if asked to. Chained. CNI SPEC §2; example: conf/50-isolated.conflist. */
+import { distinct } from '#lib/addr/distinct.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp, CniError, CODE } from '#lib/cni/error.ts';
@@ -121,10 +122,8 @@ function holdingOf(
 }
 
 /** Each address once, without its subnet. */
-function addressesOf({ ips }: Result): Prefix[] {
-  const hosts = ips.map(({ address }) => Prefix.host(address.address));
-  return [...new Map(hosts.map((host) => [String(host), host])).values()];
-}
+const addressesOf = ({ ips }: Result): Prefix[] =>
+  distinct(ips.map(({ address }) => Prefix.host(address.address)));
 
 /** @throws CniError if it can't be told which bridge the pod is on */
 function isolationOf({ ingressPolicy }: FirewallConfig, prevResult: Result): Isolation | undefined {

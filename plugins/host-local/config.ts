@@ -1,6 +1,7 @@
 /** The keys that host-local reads: its own section `ipam`, what asks for certain addresses; and the files of its index. */
 import * as z from 'zod/mini';
 import { Address } from '#lib/addr/address.ts';
+import { distinct } from '#lib/addr/distinct.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import { parseArgs } from '#lib/cni/args.ts';
 import { CniError, CODE, prefixed } from '#lib/cni/error.ts';
@@ -135,12 +136,11 @@ export function requestedAddresses(
   env: Environment,
 ): Address[] {
   const { IP } = parseArgs(env['CNI_ARGS'] ?? '', ['IP']);
-  const all = [
+  return distinct([
     ...(IP ? [parseArgument(IP)] : []),
     ...(args?.cni?.ips ?? []),
     ...(runtimeConfig?.ips ?? []),
-  ];
-  return all.filter((one, index) => all.findIndex((other) => other.equals(one)) === index);
+  ]);
 }
 
 function parseArgument(text: string): Address {

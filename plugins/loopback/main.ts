@@ -1,5 +1,5 @@
 /** loopback: sets a container's interface `lo` up, whatever CNI_IFNAME is. It is called for every pod, and has to be quick. */
-import { Address } from '#lib/addr/address.ts';
+import { Address, FAMILIES } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import { openContainer, openContainerIfAny } from '#lib/cni/attachment.ts';
 import { NO_DNS } from '#lib/cni/config.ts';
@@ -81,7 +81,7 @@ function refuseForeign(addresses: readonly Prefix[]): void {
 /** The first address of each family: those that the kernel gave the interface when it came up. */
 function describe(rtnl: Netlink, link: Link, sandbox: string | undefined): Result {
   const present = listAddresses(rtnl, link).map(({ prefix }) => prefix);
-  const ips = ([4, 6] as const).flatMap((family) => {
+  const ips = FAMILIES.flatMap((family) => {
     const address = present.find((prefix) => prefix.family === family);
     return address === undefined ? [] : [{ address, interface: 0 }];
   });

@@ -1,5 +1,5 @@
 /** UDP has no end of connection: what the kernel remembers of a flow would go on leading to where a host port led before. */
-import type { Address, Family } from '#lib/addr/address.ts';
+import { type Address, FAMILIES, type Family } from '#lib/addr/address.ts';
 import {
   type Connection,
   deleteConnection,
@@ -12,7 +12,7 @@ import { openRtnl } from '#lib/net/rtnl.ts';
 import { isSysError } from '#lib/sys/error.ts';
 import { log } from '#lib/sys/process.ts';
 import { PROTOCOLS } from './config.ts';
-import { FAMILIES, type Forward } from './forward.ts';
+import type { Forward } from './forward.ts';
 
 /** Forgets flows to host ports that lead to the pod from now on, if they lead elsewhere. */
 export function forgetFormerFlows(forwards: readonly Forward[]): void {

@@ -1,5 +1,5 @@
 /** What port mappings come to: one address, protocol and port of the host, or of all its addresses, that leads to the pod. */
-import type { Address, Family } from '#lib/addr/address.ts';
+import { type Address, FAMILIES, type Family } from '#lib/addr/address.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import { ownAddresses } from '#lib/cni/prev-result.ts';
@@ -18,9 +18,6 @@ export interface Forward {
   readonly pod: Prefix;
   readonly containerPort: number;
 }
-
-/** IP families, in the order in which they are worked through. */
-export const FAMILIES: readonly Family[] = [4, 6];
 
 /**
  * Mappings for the pod's first address of each family; those for a host address of the other family are none of this one's, and one

@@ -1,4 +1,6 @@
 /** Who holds a host port that is asked for: an earlier container that is provably gone makes room, a live one does not. */
+import { FAMILIES } from '#lib/addr/address.ts';
+import { distinct } from '#lib/addr/distinct.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import { provesGone } from '#lib/ownership/evidence.ts';
@@ -9,8 +11,8 @@ import type { Nftables } from '#lib/net/nftables.ts';
 import { deleteFromIndex, type IndexKey, listIndex } from '#lib/netfilter/owner-index.ts';
 import { indexKey, indexKeyOf, isOwner } from '#lib/ownership/attachment-index.ts';
 import { type Entry, heldBy, type Standing, standingAt } from './element.ts';
-import { describeHostPort, FAMILIES } from './forward.ts';
-import { clearPod, distinct, forgetPod } from './pods.ts';
+import { describeHostPort } from './forward.ts';
+import { clearPod, forgetPod } from './pods.ts';
 import { TABLES } from './tables.ts';
 
 /** What makes room for an attachment's mappings, and which of them are there already. */

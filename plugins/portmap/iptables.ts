@@ -1,5 +1,5 @@
 /** Port mappings by iptables, in the reference plugin's chains, so that its DEL removes ours and ours removes its. */
-import type { Address, Family } from '#lib/addr/address.ts';
+import { type Address, FAMILIES, type Family } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp, CniError, CODE } from '#lib/cni/error.ts';
@@ -26,7 +26,7 @@ import type { Container } from '#lib/ownership/owner.ts';
 import { areOfGone } from '#lib/ownership/rule-evidence.ts';
 import { staleness } from '#lib/ownership/staleness.ts';
 import type { MasqueradeKeys, PortmapConfig } from './config.ts';
-import { describeHostPort, FAMILIES, type Forward } from './forward.ts';
+import { describeHostPort, type Forward } from './forward.ts';
 import {
   chainOf,
   chainsOf,

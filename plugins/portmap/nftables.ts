@@ -1,5 +1,6 @@
 /** Port mappings by nf_tables: neither packets nor calls get slower with their number. */
-import type { Address } from '#lib/addr/address.ts';
+import { type Address, FAMILIES } from '#lib/addr/address.ts';
+import { distinct } from '#lib/addr/distinct.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp } from '#lib/cni/error.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
@@ -15,9 +16,9 @@ import { commentPrefix } from '#lib/ownership/owner.ts';
 import { addConditions } from './conditions.ts';
 import type { PortmapConfig } from './config.ts';
 import { addElements, type Entry, entryOf, heldBy, standingAt } from './element.ts';
-import { FAMILIES, type Forward } from './forward.ts';
+import type { Forward } from './forward.ts';
 import { clearHolders, goneHolders, isOfContainer } from './holder.ts';
-import { addPod, distinct, findHolder, forgetPod, listPods } from './pods.ts';
+import { addPod, findHolder, forgetPod, listPods } from './pods.ts';
 import { deleteEmpty, type Policy, structure, TABLES, workingChains } from './tables.ts';
 
 /** Adds mappings, in one transaction. @throws CniError if a live container holds one of the ports; NetlinkError */
@@ -56,9 +57,11 @@ export function addMappings(
   for (const policy of policies) addConditions(nftables, policy);
 }
 
-const policiesOf = (entries: readonly Entry[]): Policy[] => [
-  ...new Map(entries.map(({ policy }) => [`${policy.family} ${policy.entry}`, policy])).values(),
-];
+const policiesOf = (entries: readonly Entry[]): Policy[] =>
+  distinct(
+    entries.map(({ policy }) => policy),
+    ({ family, entry }) => `${family} ${entry}`,
+  );
 
 /** Whether packets to the policies' host ports get to the rules that translate. */
 const areWhole = (nftables: Nftables, policies: readonly Policy[]): boolean =>

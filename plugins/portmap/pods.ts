@@ -13,11 +13,6 @@ import {
 import { indexKey } from '#lib/ownership/attachment-index.ts';
 import { OWNERS, TABLES } from './tables.ts';
 
-/** Each address once. */
-export const distinct = (addresses: readonly Address[]): Address[] => [
-  ...new Map(addresses.map((address) => [String(address), address])).values(),
-];
-
 /** The network's digits, and the address. */
 function keyOf(network: string, address: Address): Uint8Array {
   const digits = Buffer.alloc(DATA_TYPES.ifname.bytes);

@@ -1,10 +1,9 @@
 /** What the reference plugin's nftables backend (1.6 and later) leaves: rules whose comment is the container's ID. */
-import type { Address, Family } from '#lib/addr/address.ts';
+import { type Address, FAMILIES, type Family } from '#lib/addr/address.ts';
 import { isNetlinkError, type Request } from '#lib/net/netlink.ts';
 import type { ListedRule } from '#lib/net/nft-listing.ts';
 import { nft, type Table } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
-import { FAMILIES } from './forward.ts';
 
 const TABLES = {
   4: { family: 'ip', name: 'cni_hostport' },

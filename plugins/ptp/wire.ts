@@ -3,6 +3,7 @@
  * link except the gateway, which is the host's end: all else goes through that.
  */
 import type { Address } from '#lib/addr/address.ts';
+import { distinct } from '#lib/addr/distinct.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import { CniError, CODE, step } from '#lib/cni/error.ts';
 import type { ResultIp } from '#lib/cni/result.ts';
@@ -45,10 +46,7 @@ export const requireGateways = (ips: readonly ResultIp[]): WiredIp[] =>
 
 /** The host's own addresses on its end: every gateway once. */
 export const hostAddresses = (ips: readonly WiredIp[]): Prefix[] =>
-  uniqueBy(
-    ips.map(({ gateway }) => Prefix.host(gateway)),
-    String,
-  );
+  distinct(ips.map(({ gateway }) => Prefix.host(gateway)));
 
 /** The host's routes to the container. */
 export const hostRoutes = (ips: readonly WiredIp[], { index }: Link): Route[] =>
@@ -69,13 +67,7 @@ export function containerRoutes(ips: readonly WiredIp[], { index }: Link): Route
       ...(address.hostBits === 0 ? [] : [subnet]),
     ];
   });
-  return uniqueBy(routes, ({ dst }) => String(dst));
-}
-
-/** The first of those that have a key in common. */
-function uniqueBy<T>(list: readonly T[], key: (item: T) => string): T[] {
-  const known = new Set<string>();
-  return list.filter((item) => !known.has(key(item)) && known.add(key(item)));
+  return distinct(routes, ({ dst }) => String(dst));
 }
 
 /** Gives the host's end its addresses, and the host its routes to the container. @throws CniError, NetlinkError */
