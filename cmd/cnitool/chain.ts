@@ -4,6 +4,7 @@ import { isName } from '#lib/cni/environment.ts';
 import { parseResultOfAnyVersion, type Result } from '#lib/cni/result.ts';
 import { isAtLeast, isSpecVersion, SPEC_VERSIONS, type SpecVersion } from '#lib/cni/version.ts';
 import { log } from '#lib/sys/process.ts';
+import { instanceOf, recover } from '#lib/sys/recover.ts';
 import type { RuntimeAttachment } from './attachment.ts';
 import { deleteResult, listCache, loadResult, resultJson, saveResult } from './cache.ts';
 import type { Json } from './config.ts';
@@ -80,16 +81,16 @@ export function deleteNetwork(host: Host, network: Network, attachment: RuntimeA
   deleteResult(host.cacheDir, network.name, attachment);
 }
 
-/** What somebody spoilt must not hold up DEL: it does without, and the entry goes. */
-function cachedResultOrNone(host: Host, network: Network, attachment: RuntimeAttachment) {
-  try {
-    return cachedResult(host, network, attachment);
-  } catch (error) {
-    if (!(error instanceof CniError)) throw error;
-    deleteResult(host.cacheDir, network.name, attachment);
-    return undefined;
-  }
-}
+/** A corrupt entry must not hold up DEL: DEL does without, and the entry is deleted. */
+const cachedResultOrNone = (host: Host, network: Network, attachment: RuntimeAttachment) =>
+  recover(
+    () => cachedResult(host, network, attachment),
+    instanceOf(CniError),
+    () => {
+      deleteResult(host.cacheDir, network.name, attachment);
+      return undefined;
+    },
+  );
 
 /**
  * GC, with nothing said to be valid: deletes every attachment of the network that is in the cache, whoever made it, then

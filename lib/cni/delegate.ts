@@ -10,6 +10,7 @@ import {
   OWN_EXECUTABLE,
   runChild,
 } from '#lib/sys/process.ts';
+import { instanceOf, recover } from '#lib/sys/recover.ts';
 import * as z from 'zod/mini';
 import type { Command } from './environment.ts';
 import { CniError, CODE } from './error.ts';
@@ -47,7 +48,8 @@ export function delegateAdd(call: Call<unknown>, type: string, input: Uint8Array
   using undo = new DisposableStack();
   // Ours undo their own failures; of others the specification wants a DEL, which may fail as the ADD did.
   if (found.builtin === undefined) {
-    undo.defer(() => ignoreErrors(() => run(found, delegateCall, 'DEL', UNDO_LIMIT_MS)));
+    const deleteAgain = () => void run(found, delegateCall, 'DEL', UNDO_LIMIT_MS);
+    undo.defer(() => recover(deleteAgain, instanceOf(Error)));
   }
   const delivered: Result[] = [];
   const text = run(found, { ...delegateCall, deliver: (result) => delivered.push(result) }, 'ADD');
@@ -78,14 +80,6 @@ export function delegateCommand(
 /** Whether a plugin could be run. @throws CniError that says where it was looked for */
 export function requirePlugin(call: DelegateCall, type: string): void {
   findPlugin(type, call);
-}
-
-function ignoreErrors(body: () => void): void {
-  try {
-    body();
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-  }
 }
 
 function run(
@@ -147,6 +141,10 @@ export class PluginNotFound extends CniError {}
 const notFound = (message: string, details = ''): PluginNotFound =>
   new PluginNotFound(CODE.INTERNAL, message, details);
 
+/** The executable is being written. */
+const isBusy = (error: unknown): error is ChildError =>
+  error instanceof ChildError && error.code === 'ETXTBSY';
+
 /** Runs the plugin's executable. @throws CniError */
 function execute(path: string, { env, input }: DelegateCall, timeoutMs: number): string {
   const fault = executableFault(path);
@@ -157,10 +155,8 @@ function execute(path: string, { env, input }: DelegateCall, timeoutMs: number):
       'install the plugin again',
     );
   }
-  const result = poll(() => tryExecute(path, { env, input, timeoutMs }), {
-    everyMs: BUSY_RETRY_MS,
-    limitMs: BUSY_LIMIT_MS,
-  });
+  const tryExecute = () => recover(() => runChild(path, [], { env, input, timeoutMs }), isBusy);
+  const result = poll(tryExecute, { everyMs: BUSY_RETRY_MS, limitMs: BUSY_LIMIT_MS });
   if (result === undefined) {
     throw new CniError(
       CODE.TRY_AGAIN_LATER,
@@ -170,18 +166,6 @@ function execute(path: string, { env, input }: DelegateCall, timeoutMs: number):
   if (result.exitCode !== 0) throw delegateError(path, result);
   if (result.stderr !== '') log(result.stderr.trimEnd());
   return result.stdout;
-}
-
-function tryExecute(
-  path: string,
-  options: { env: Environment; input: Uint8Array; timeoutMs: number },
-): ChildResult | undefined {
-  try {
-    return runChild(path, [], options);
-  } catch (error) {
-    if (error instanceof ChildError && error.code === 'ETXTBSY') return undefined;
-    throw error;
-  }
 }
 
 /** The last characters of a failed delegate's standard error that are worth reporting. */

@@ -1,6 +1,7 @@
 /** The CNI_* environment variables: which a command needs, and what they may hold. */
 import { IFNAME_BYTES } from '#lib/net/link.ts';
 import type { Environment } from '#lib/sys/process.ts';
+import { instanceOf, succeeds } from '#lib/sys/recover.ts';
 import type { AttachmentKey } from './attachment.ts';
 import { CniError, CODE } from './error.ts';
 import { shorten } from './shorten.ts';
@@ -81,15 +82,8 @@ export function validateIfName(value: string): void {
 }
 
 /** Whether a text can be an interface's name. */
-export function isIfName(value: string): boolean {
-  try {
-    validateIfName(value);
-    return true;
-  } catch (error) {
-    if (error instanceof CniError) return false;
-    throw error;
-  }
-}
+export const isIfName = (value: string): boolean =>
+  succeeds(() => validateIfName(value), instanceOf(CniError));
 
 const invalid = (message: string, details = ''): CniError =>
   new CniError(CODE.INVALID_ENVIRONMENT, message, details);

@@ -1,5 +1,7 @@
 /** JSON texts that somebody else wrote, as values: configurations, results, state. How deep they go has a limit. */
 
+import { instanceOf, recover } from '#lib/sys/recover.ts';
+
 /** Configurations are some five levels deep. What walks a value calls itself at each: a text must not exhaust the stack. */
 const DEPTH_LIMIT = 200;
 
@@ -17,15 +19,9 @@ export function parseJsonText(text: string): unknown {
   return JSON.parse(text, (key, value: unknown) => (FORBIDDEN_KEYS.has(key) ? undefined : value));
 }
 
-/** The same; undefined for a text that is no JSON. */
-export function parseJsonIfAny(text: string): unknown {
-  try {
-    return parseJsonText(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-}
+/** Parses a text; undefined if it is no JSON, or too deep. Keys that JavaScript takes for its own are left out. */
+export const parseJsonIfAny = (text: string): unknown =>
+  recover(() => parseJsonText(text), instanceOf(SyntaxError));
 
 /** Counts brackets outside of strings: in a text that is JSON, that is how deep it goes. */
 function refuseDepth(text: string): void {

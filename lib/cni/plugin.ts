@@ -2,6 +2,7 @@
 import type * as z from 'zod/mini';
 import { openNetns, openOwnNetns } from '#lib/sys/netns.ts';
 import type { Environment } from '#lib/sys/process.ts';
+import { instanceOf, recover } from '#lib/sys/recover.ts';
 import type { Attachment, AttachmentKey } from './attachment.ts';
 import { type ParsedConfig, parseConfig } from './config.ts';
 import { type CallEnvironment, type Command, parseEnvironment } from './environment.ts';
@@ -178,22 +179,13 @@ function attachmentCall(
 ): AttachmentCall<unknown> {
   refuseOwnNetns(call.env, netns);
   const parse = () => parseResult(prevResult, call.cniVersion, 'prevResult');
+  // A corrupt result must not hold up DEL, which has everything it needs without.
+  const read = command === 'DEL' ? () => recover(parse, instanceOf(CniError)) : parse;
   return {
     ...call,
     attachment: { network: call.network, containerID, ifName, netns },
-    prevResult:
-      prevResult === undefined ? undefined : command === 'DEL' ? orUndefined(parse) : parse(),
+    prevResult: prevResult === undefined ? undefined : read(),
   };
-}
-
-/** DEL must not be held up by a result that somebody spoilt: it has everything it needs without. */
-function orUndefined<T>(body: () => T): T | undefined {
-  try {
-    return body();
-  } catch (error) {
-    if (error instanceof CniError) return undefined;
-    throw error;
-  }
 }
 
 /** A result that the configured version has no shape for, or that can't be printed, must not leave the attachment behind. */

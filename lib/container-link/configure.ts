@@ -7,8 +7,9 @@ import { type Link, setLinkMac, setLinkUp } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
 import { addRoute, type Route } from '#lib/net/route.ts';
 import { poll } from '#lib/sys/clock.ts';
-import { isSysError } from '#lib/sys/error.ts';
+import { sysError } from '#lib/sys/error.ts';
 import { type Netns, within } from '#lib/sys/netns.ts';
+import { recover } from '#lib/sys/recover.ts';
 import { trySysctl, writeSysctl } from '#lib/sys/sysctl.ts';
 import { requireIpv6, requireIpv6Mtu } from './ipv6.ts';
 
@@ -114,11 +115,8 @@ function enableIpv6(ifName: string): void {
 
 /** Addresses must survive the interface being set down. Kernels before 4.6 can't. */
 function keepAddressOnDown(ifName: string): void {
-  try {
-    writeSysctl(`net/ipv6/conf/${ifName}/keep_addr_on_down`, '1');
-  } catch (error) {
-    if (!isSysError(error, 'ENOENT')) throw error;
-  }
+  const name = `net/ipv6/conf/${ifName}/keep_addr_on_down`;
+  recover(() => writeSysctl(name, '1'), sysError('ENOENT'));
 }
 
 function awaitDad(rtnl: Netlink, link: Link): void {

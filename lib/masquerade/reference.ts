@@ -2,7 +2,6 @@
 import type { Owner } from '#lib/cni/attachment.ts';
 import { cleanUp } from '#lib/cni/error.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
-import { isNetlinkError } from '#lib/net/netlink.ts';
 import type { ListedRule } from '#lib/net/nft-listing.ts';
 import { nft, type Table } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
@@ -28,20 +27,6 @@ export function gcReferenceRules(nftables: Nftables, scope: GcScope): void {
 
 function deleteRules(nftables: Nftables, isDoomed: (rule: ListedRule) => boolean): void {
   const doomed = nftables.listRules(TABLE, CHAIN).filter(isDoomed);
-  cleanUp(
-    ...doomed.map(
-      ({ handle }) =>
-        () =>
-          deleteRule(nftables, handle),
-    ),
-  );
-}
-
-function deleteRule(nftables: Nftables, handle: bigint): void {
-  try {
-    nftables.commit([nft.deleteRules(TABLE, CHAIN, handle)]);
-  } catch (error) {
-    // Another DEL of the same pod was quicker.
-    if (!isNetlinkError(error, 'ENOENT')) throw error;
-  }
+  const requests = doomed.map(({ handle }) => nft.deleteRules(TABLE, CHAIN, handle));
+  cleanUp(...requests.map((request) => () => nftables.delete([request])));
 }

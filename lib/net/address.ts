@@ -10,7 +10,7 @@ import {
 } from './attribute.ts';
 import type { Link } from './link.ts';
 import { type Message, NLM_F } from './message.ts';
-import { absentAsUndefined, isNetlinkError, type Netlink } from './netlink.ts';
+import { absentAsUndefined, type Netlink } from './netlink.ts';
 import { AF, AF_UNSPEC, familyOf, RTM } from './rtnl.ts';
 
 /** linux/if_addr.h */
@@ -90,15 +90,12 @@ export function addAddress(
 
 /** Takes an address from an interface; absence is accepted. As `ip addr del`. @throws NetlinkError */
 export function deleteAddress(rtnl: Netlink, link: Link, prefix: Prefix): void {
-  try {
-    rtnl.request({
-      op: `delete address ${prefix} dev ${link.name}`,
-      type: RTM.DELADDR,
-      body: encodeAddress(link, prefix, false),
-    });
-  } catch (error) {
-    if (!isNetlinkError(error, 'EADDRNOTAVAIL', 'ENODEV')) throw error;
-  }
+  const request = {
+    op: `delete address ${prefix} dev ${link.name}`,
+    type: RTM.DELADDR,
+    body: encodeAddress(link, prefix, false),
+  };
+  absentAsUndefined(() => rtnl.request(request), ['EADDRNOTAVAIL', 'ENODEV']);
 }
 
 /** The addresses of an interface; none if it is gone. As `ip addr show dev DEV`. @throws NetlinkError */

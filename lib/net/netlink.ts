@@ -1,7 +1,8 @@
 /** Netlink conversations: requests with their answers, acknowledgements and dumps, over a socket or a fake kernel. */
 import { now } from '#lib/sys/clock.ts';
-import { errnoMessage, errnoName, isSysError, SysError } from '#lib/sys/error.ts';
+import { errnoMessage, errnoName, sysError, SysError } from '#lib/sys/error.ts';
 import { type Netns, within } from '#lib/sys/netns.ts';
+import { type Expected, recover } from '#lib/sys/recover.ts';
 import { AF_NETLINK, Socket, SOCK_RAW } from '#lib/sys/socket.ts';
 import { MalformedMessage } from './attribute.ts';
 import {
@@ -38,15 +39,20 @@ export function isNetlinkError(error: unknown, ...codes: string[]): error is Net
   return error instanceof NetlinkError && (codes.length === 0 || codes.includes(error.code));
 }
 
-/** Runs a question about an interface or an object that may be gone by now: undefined then. @throws NetlinkError */
-export function absentAsUndefined<T>(body: () => T): T | undefined {
-  try {
-    return body();
-  } catch (error) {
-    if (isNetlinkError(error, 'ENODEV', 'ENOENT')) return undefined;
-    throw error;
-  }
-}
+/** Expects the kernel's refusals with one of these errno names, without names any: for recover(). */
+export const netlinkError =
+  (...codes: string[]): Expected<NetlinkError> =>
+  (error): error is NetlinkError =>
+    isNetlinkError(error, ...codes);
+
+/**
+ * Asks for, or deletes, an interface or another object that may be gone by now: then the answer is undefined. Another call may always be quicker, such
+ * as a second DEL of the same pod. `codes` are the errno names that mean absence. @throws NetlinkError
+ */
+export const absentAsUndefined = <T>(
+  body: () => T,
+  codes: readonly string[] = ['ENODEV', 'ENOENT'],
+): T | undefined => recover(body, netlinkError(...codes));
 
 /** A request. `op` names it in errors, in iproute2's words: "add link veth0". */
 export interface Request {
@@ -126,11 +132,7 @@ function openTransport(protocol: number): Transport {
 
 /** Kernels older than an option refuse it, as they do larger buffers in a user namespace; we can do without. */
 function setIfKnown(socket: Socket, level: number, option: number, value: number): void {
-  try {
-    socket.setOption(level, option, value);
-  } catch (error) {
-    if (!isSysError(error, 'ENOPROTOOPT', 'EPERM')) throw error;
-  }
+  recover(() => socket.setOption(level, option, value), sysError('ENOPROTOOPT', 'EPERM'));
 }
 
 /** What is being waited for, and until when. */

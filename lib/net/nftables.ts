@@ -1,10 +1,11 @@
 /** Talking to nf_tables: transactions, and questions whose answer may be "there is none". */
 import type { Netns } from '#lib/sys/netns.ts';
+import { recover, succeeds } from '#lib/sys/recover.ts';
 import {
   absentAsUndefined,
-  isNetlinkError,
   type Netlink,
   NETLINK_NETFILTER,
+  netlinkError,
   openNetlink,
   type Request,
 } from './netlink.ts';
@@ -33,16 +34,19 @@ export class Nftables implements Disposable {
     this.#netlink.batch(BATCH.begin, requests, BATCH.end);
   }
 
+  /**
+   * Carries out all deletions or none. Another call may be quicker, such as a second DEL of the same pod: objects that are gone (ENOENT) are accepted.
+   * With `unlessUsed` so are objects that are in use again (EBUSY): then all stay. @throws NetlinkError
+   */
+  delete(requests: readonly Request[], { unlessUsed = false } = {}): void {
+    const expected = unlessUsed ? netlinkError('ENOENT', 'EBUSY') : netlinkError('ENOENT');
+    recover(() => this.commit(requests), expected);
+  }
+
   /** Whether this kernel has nf_tables at all. */
   isSupported(): boolean {
-    try {
-      this.#netlink.request(nft.getGeneration());
-      return true;
-    } catch (error) {
-      // Whatever the reason (no module, no permission to load it): without an answer it can't be used.
-      if (isNetlinkError(error)) return false;
-      throw error;
-    }
+    // Whatever the reason (no module, no permission to load it): without an answer it can't be used.
+    return succeeds(() => void this.#netlink.request(nft.getGeneration()), netlinkError());
   }
 
   hasTable(table: Table): boolean {

@@ -2,7 +2,7 @@
 import { attr, type Attribute, Attributes, encodeAttributes, viewOf } from './attribute.ts';
 import type { Link } from './link.ts';
 import { type Message, NLM_F } from './message.ts';
-import { absentAsUndefined, isNetlinkError, type Netlink } from './netlink.ts';
+import { absentAsUndefined, type Netlink } from './netlink.ts';
 import { RTM } from './rtnl.ts';
 
 /** linux/rtnetlink.h, linux/pkt_sched.h */
@@ -148,14 +148,14 @@ export const deleteRootQdisc = (rtnl: Netlink, link: Link): void =>
 export const deleteIngressQdisc = (rtnl: Netlink, link: Link): void =>
   deleteQdisc(rtnl, link, TC_H_INGRESS);
 
-/** Absence is accepted: the kernel answers ENOENT, or EINVAL for the default at the root. */
+/** How the kernel says that there is no qdisc: EINVAL where there is none but the default. */
+const NO_QDISC = ['ENOENT', 'EINVAL', 'ENODEV'];
+
+/** Absence is accepted. */
 function deleteQdisc(rtnl: Netlink, { name, index }: Link, parent: number): void {
-  try {
-    const body = encode({ index, parent }, []);
-    rtnl.request({ op: `delete qdisc dev ${name}`, type: RTM.DELQDISC, body });
-  } catch (error) {
-    if (!isNetlinkError(error, 'ENOENT', 'EINVAL', 'ENODEV')) throw error;
-  }
+  const body = encode({ index, parent }, []);
+  const request = { op: `delete qdisc dev ${name}`, type: RTM.DELQDISC, body };
+  absentAsUndefined(() => rtnl.request(request), NO_QDISC);
 }
 
 /** Lets filters look at what comes in by an interface. As `tc qdisc add dev DEV ingress`. @throws NetlinkError, EEXIST if they can */
@@ -215,15 +215,10 @@ export const listFilters = (rtnl: Netlink, link: Link): Filter[] =>
   [INGRESS_HANDLE, ...TC_H_CLSACT].flatMap((parent) => filtersOf(rtnl, link, parent));
 
 function filtersOf(rtnl: Netlink, { name, index }: Link, parent: number): Filter[] {
-  try {
-    const body = encode({ index, parent }, []);
-    const request = { op: `show filters dev ${name}`, type: RTM.GETTFILTER, body };
-    return rtnl.dump(request).flatMap(decodeFilter);
-  } catch (error) {
-    // Without an ingress qdisc there is nothing to list.
-    if (isNetlinkError(error, 'ENOENT', 'EINVAL', 'ENODEV')) return [];
-    throw error;
-  }
+  const body = encode({ index, parent }, []);
+  const request = { op: `show filters dev ${name}`, type: RTM.GETTFILTER, body };
+  // Without an ingress qdisc there is nothing to list.
+  return (absentAsUndefined(() => rtnl.dump(request), NO_QDISC) ?? []).flatMap(decodeFilter);
 }
 
 /** Reads an RTM_NEWTFILTER; nothing for what filters are only kept in. @throws MalformedMessage */

@@ -1,6 +1,7 @@
 /** Routes (linux/rtnetlink.h). */
 import { Address, type Family } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
+import { recover } from '#lib/sys/recover.ts';
 import {
   addressFrom,
   prefixFrom,
@@ -12,7 +13,7 @@ import {
 } from './attribute.ts';
 import type { Link } from './link.ts';
 import { type Message, NLM_F } from './message.ts';
-import { absentAsUndefined, isNetlinkError, type Netlink } from './netlink.ts';
+import { absentAsUndefined, type Netlink, netlinkError } from './netlink.ts';
 import { AF, familyOf, RTM } from './rtnl.ts';
 
 /** linux/rtnetlink.h */
@@ -172,11 +173,8 @@ export function deleteRoute(rtnl: Netlink, route: Pick<Route, 'dst' | 'oif'>): v
     type: RTN_UNSPEC,
   });
   const body = Buffer.concat([header, encodeAttributes(path(route))]);
-  try {
-    rtnl.request({ op: `delete route ${route.dst}`, type: RTM.DELROUTE, body });
-  } catch (error) {
-    if (!isNetlinkError(error, 'ESRCH', 'ENODEV')) throw error;
-  }
+  const request = { op: `delete route ${route.dst}`, type: RTM.DELROUTE, body };
+  absentAsUndefined(() => rtnl.request(request), ['ESRCH', 'ENODEV']);
 }
 
 /** The unicast routes of a family in every table; none by an interface that is gone. As `ip route show table all type unicast`. @throws NetlinkError */
@@ -201,20 +199,18 @@ export interface Path {
   readonly isLocal: boolean;
 }
 
+/** What the kernel answers of an address that no route leads to, or one that says so ("unreachable", "prohibit"). */
+const UNREACHABLE = ['ENETUNREACH', 'EHOSTUNREACH', 'EINVAL', 'EACCES'];
+
 /** How the host reaches an address; undefined: it does not. As `ip route get ADDRESS`. @throws NetlinkError */
 export function findPath(rtnl: Netlink, address: Address): Path | undefined {
   const header = Buffer.alloc(RTMSG_BYTES);
   header.writeUInt8(AF[address.family], 0);
   header.writeUInt8(Prefix.host(address).bits, 1);
   const body = Buffer.concat([header, encodeAttributes([attr.bytes(RTA.DST, address.toBytes())])]);
-  try {
-    const request = { op: `get route ${address}`, type: RTM.GETROUTE, body };
-    const [reply] = rtnl.request(request);
-    if (reply === undefined) return undefined;
-    const oif = Attributes.decode(reply.body.subarray(RTMSG_BYTES)).u32(RTA.OIF);
-    return { oif, isLocal: viewOf(reply.body, RTMSG_BYTES).getUint8(7) === RTN_LOCAL };
-  } catch (error) {
-    if (isNetlinkError(error, 'ENETUNREACH', 'EHOSTUNREACH', 'EINVAL', 'EACCES')) return undefined;
-    throw error;
-  }
+  const request = { op: `get route ${address}`, type: RTM.GETROUTE, body };
+  const [reply] = recover(() => rtnl.request(request), netlinkError(...UNREACHABLE)) ?? [];
+  if (reply === undefined) return undefined;
+  const oif = Attributes.decode(reply.body.subarray(RTMSG_BYTES)).u32(RTA.OIF);
+  return { oif, isLocal: viewOf(reply.body, RTMSG_BYTES).getUint8(7) === RTN_LOCAL };
 }

@@ -1,7 +1,8 @@
 /** Legacy iptables tables of the kernel (linux/netfilter/x_tables.h), only to ask whether a chain is there. */
 import type { Family } from '#lib/addr/address.ts';
-import { isSysError } from '#lib/sys/error.ts';
+import { isSysError, sysError } from '#lib/sys/error.ts';
 import { readTextIfAny } from '#lib/sys/file.ts';
+import { recover } from '#lib/sys/recover.ts';
 import { Socket, SOCK_RAW } from '#lib/sys/socket.ts';
 import { viewOf } from './attribute.ts';
 import { AF } from './rtnl.ts';
@@ -45,14 +46,12 @@ export const hasLegacyChains = (family: Family, table: XtablesName, prefix: stri
 
 /** A user chain starts with an entry that holds its name, ended by a zero byte. */
 function holds(family: Family, table: XtablesName, text: string): boolean {
-  try {
+  const read = (): boolean => {
     if (!(readTextIfAny(NAMES[family]) ?? '').split('\n').includes(table)) return false;
     using socket = new Socket(AF[family], SOCK_RAW, IPPROTO_RAW);
     return readEntries(socket, family, table).includes(text);
-  } catch (error) {
-    if (isSysError(error, 'EACCES', 'EPERM')) return false;
-    throw error;
-  }
+  };
+  return recover(read, sysError('EACCES', 'EPERM')) ?? false;
 }
 
 function readEntries(socket: Socket, family: Family, table: XtablesName): Buffer {

@@ -1,6 +1,7 @@
 /** What does the work of netfilter: nf_tables where the kernel has it, else iptables, unless the network says which. */
 import { type Nftables, openNftables } from '#lib/net/nftables.ts';
-import { isSysError } from '#lib/sys/error.ts';
+import { sysError } from '#lib/sys/error.ts';
+import { recover } from '#lib/sys/recover.ts';
 import { NetfilterError } from './error.ts';
 import { hasIptables } from './iptables.ts';
 
@@ -14,17 +15,15 @@ export const chooseBackend = (
 ): Backend => wanted ?? (nftables === undefined ? 'iptables' : 'nftables');
 
 /** A conversation with nf_tables in this namespace, or undefined where the kernel has none. @throws SysError */
-export function openNftablesIfAny(): Nftables | undefined {
-  try {
-    using undo = new DisposableStack();
-    const nftables = undo.use(openNftables());
-    if (!nftables.isSupported()) return undefined;
-    undo.move();
-    return nftables;
-  } catch (error) {
-    if (isSysError(error, 'EPROTONOSUPPORT')) return undefined;
-    throw error;
-  }
+export const openNftablesIfAny = (): Nftables | undefined =>
+  recover(openIfSupported, sysError('EPROTONOSUPPORT'));
+
+function openIfSupported(): Nftables | undefined {
+  using undo = new DisposableStack();
+  const nftables = undo.use(openNftables());
+  if (!nftables.isSupported()) return undefined;
+  undo.move();
+  return nftables;
 }
 
 /** The conversation, where the backend can't do without; `key` is what configures it. @throws NetfilterError missing */

@@ -67,9 +67,9 @@ export function deleteElements(
       nftables.commit([...requests, ...chains.requests]);
       // Of two last DELs at once each saw the other's elements: the second to get here sees none.
       const late = chains.areAll ? chains : deleteUnused(nftables, table, removal.chains, 0);
-      if (!chains.areAll) acceptUse(() => nftables.commit(late.requests));
+      if (!chains.areAll) nftables.delete(late.requests, { unlessUsed: true });
       if (chains.requests.length + late.requests.length > 0 || removal.chains.length === 0) {
-        acceptUse(() => nftables.commit(rest));
+        nftables.delete(rest, { unlessUsed: true });
       }
       return true;
     } catch (error) {
@@ -116,15 +116,6 @@ export function deleteIfEmpty(
   { table, rest }: { readonly table: Table; readonly rest: readonly Request[] },
 ): void {
   if (nftables.hasTable(table) && isIndexEmpty(nftables, table)) {
-    acceptUse(() => nftables.commit(rest));
-  }
-}
-
-/** Another call was quicker, to delete it or to use it again: both are fine. */
-function acceptUse(body: () => void): void {
-  try {
-    body();
-  } catch (error) {
-    if (!isNetlinkError(error, 'ENOENT', 'EBUSY')) throw error;
+    nftables.delete(rest, { unlessUsed: true });
   }
 }

@@ -4,11 +4,12 @@
  */
 import type { Address, Family } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
-import { isNetlinkError } from '#lib/net/netlink.ts';
+import { isNetlinkError, type NetlinkError } from '#lib/net/netlink.ts';
 import { nft, type Table } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
 import { hasLegacyChain, hasLegacyChains, type XtablesName } from '#lib/net/xtables.ts';
 import { ChildError, type ChildResult, runChild } from '#lib/sys/process.ts';
+import { instanceOf, recover } from '#lib/sys/recover.ts';
 import { isNetfilterError, NetfilterError } from './error.ts';
 import {
   chainRemoval,
@@ -83,15 +84,14 @@ function deleteFromNftables(
     ({ values }) => sources === undefined || values.some((value) => isSource(sources, value)),
   );
   const isLast = own.length === jumps.length;
-  try {
-    nftables.commit([
-      ...own.map(({ handle }) => nft.deleteRules(table, entry, handle)),
-      ...(isLast ? [nft.deleteRules(table, chain), nft.deleteChain(table, chain)] : []),
-    ]);
-  } catch (error) {
-    // Another DEL of the same pod was quicker.
-    if (!isNetlinkError(error, 'ENOENT') || nftables.hasChain(table, chain)) throw error;
-  }
+  const requests = [
+    ...own.map(({ handle }) => nft.deleteRules(table, entry, handle)),
+    ...(isLast ? [nft.deleteRules(table, chain), nft.deleteChain(table, chain)] : []),
+  ];
+  // Another DEL of the same pod may be quicker. If only a rule is gone, the chain is still there: nothing was deleted.
+  const isGone = (error: unknown): error is NetlinkError =>
+    isNetlinkError(error, 'ENOENT') && !nftables.hasChain(table, chain);
+  recover(() => nftables.commit(requests), isGone);
 }
 
 /** Whether bytes that a rule compares the source with are one of the addresses. */
@@ -112,7 +112,7 @@ function deleteFromLegacy(
   try {
     restore(program, name, isLast ? chainRemoval(table, chain) : removal(own));
   } catch (error) {
-    // Another DEL of the same pod was quicker.
+    // Another DEL of the same pod may be quicker.
     if (hasLegacyChain(family, name, chain)) throw error;
   }
 }
@@ -179,12 +179,8 @@ export function updateTable(
 
 /** Whether this host has the programs of a family. */
 export function hasIptables(family: Family = 4): boolean {
-  try {
-    return run(`${PROGRAMS[family]}-restore`, ['--version'], '').exitCode === 0;
-  } catch (error) {
-    if (error instanceof NetfilterError) return false;
-    throw error;
-  }
+  const ask = () => run(`${PROGRAMS[family]}-restore`, ['--version'], '');
+  return recover(ask, instanceOf(NetfilterError))?.exitCode === 0;
 }
 
 function save(program: string, table: XtablesName): IptablesTable {

@@ -1,8 +1,9 @@
 /** Evidence that a container is gone: its network namespace, as it was met when the container was attached. */
-import { isSysError } from '#lib/sys/error.ts';
+import { sysError } from '#lib/sys/error.ts';
 import { statIfAny } from '#lib/sys/file.ts';
 import { mountNamespaceId } from '#lib/sys/mount-namespace.ts';
 import { lifetimeId, NotANamespace, openNetnsIfAny } from '#lib/sys/netns.ts';
+import { instanceOf, recover } from '#lib/sys/recover.ts';
 
 /**
  * A namespace by its path and, since paths and inodes are used again, by what names it for as long as the machine runs; and the
@@ -26,35 +27,23 @@ function ownView(): string | undefined {
 /** What can be told later of the namespace at a path; undefined if its path will be no evidence: no ADD fails for the lack of it. */
 export function describeSandbox(path: string | undefined): Sandbox | undefined {
   if (path === undefined || BORROWED.test(path)) return undefined;
-  try {
-    const [id, view] = [idAt(path), ownView()];
-    return id === undefined || view === undefined ? undefined : { path, id, view };
-  } catch (error) {
-    if (isSysError(error)) return undefined;
-    throw error;
-  }
+  const look = () => ({ id: idAt(path), view: ownView() });
+  const { id, view } = recover(look, sysError()) ?? {};
+  return id === undefined || view === undefined ? undefined : { path, id, view };
 }
 
 /** Whether a namespace is provably gone: nothing is at its path any more, or another one. What can't be looked at proves nothing. */
-export function isGone({ path, id, view }: Sandbox): boolean {
-  try {
-    return view === ownView() && idAt(path) !== id;
-  } catch (error) {
-    if (isSysError(error)) return false;
-    throw error;
-  }
-}
+export const isGone = ({ path, id, view }: Sandbox): boolean =>
+  recover(() => view === ownView() && idAt(path) !== id, sysError()) ?? false;
 
 /** What the namespace at a path is named; undefined if none is there. */
 function idAt(path: string): string | undefined {
-  try {
+  const look = (): string | undefined => {
     using netns = openNetnsIfAny(path);
     return netns && lifetimeId(netns);
-  } catch (error) {
-    // The file that a namespace was mounted on may outlive it.
-    if (error instanceof NotANamespace) return undefined;
-    throw error;
-  }
+  };
+  // The file that a namespace was mounted on may outlive it.
+  return recover(look, instanceOf(NotANamespace));
 }
 
 /** One line of text, to be kept. */

@@ -1,5 +1,6 @@
 /** Failed system calls as errors. */
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
+import type { Expected } from './recover.ts';
 
 /** A system call that failed. `code` is the errno's name, such as ENOENT. */
 export class SysError extends Error {
@@ -52,6 +53,12 @@ export function errnoMessage(errno: number): string {
 export function isSysError(error: unknown, ...codes: string[]): error is SysError {
   return error instanceof SysError && (codes.length === 0 || codes.includes(error.code));
 }
+
+/** Expects failed system calls with one of these errno names, without names any: for recover(). */
+export const sysError =
+  (...codes: string[]): Expected<SysError> =>
+  (error): error is SysError =>
+    isSysError(error, ...codes);
 
 /** Runs a node:fs call; its errors come out as SysError, with this path if they name none. */
 export function sys<T>(body: () => T, path?: string): T {

@@ -21,7 +21,8 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { random } from './digest.ts';
-import { isSysError, sys, SysError } from './error.ts';
+import { sys, sysError, SysError } from './error.ts';
+import { recover, succeeds } from './recover.ts';
 
 export { dirname, join, resolve } from 'node:path';
 
@@ -72,15 +73,10 @@ export function readTextIfAny(path: string): string | undefined {
   return ifAny(() => readText(path));
 }
 
+const isMissing = sysError('ENOENT', 'ENOTDIR');
+
 /** Runs a call that may meet a missing file: undefined then. */
-function ifAny<T>(body: () => T): T | undefined {
-  try {
-    return body();
-  } catch (error) {
-    if (isSysError(error, 'ENOENT', 'ENOTDIR')) return undefined;
-    throw error;
-  }
-}
+export const ifAny = <T>(body: () => T): T | undefined => recover(body, isMissing);
 
 /** What stat tells of a file: who it is, what it is, when it changed. Times are nanoseconds since 1970. */
 export interface FileStat {
@@ -93,16 +89,13 @@ export interface FileStat {
 
 /** Follows symbolic links; undefined if there is nothing. `id` is "device:inode". @throws SysError */
 export function statIfAny(path: string): FileStat | undefined {
-  try {
-    return describe(sys(() => statSync(path, { bigint: true })));
-  } catch (error) {
-    // A name that leads in a circle or is too long leads to nothing either.
-    if (isSysError(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG')) return undefined;
-    throw error;
-  }
+  // A name that leads in a circle or is too long leads to nothing either.
+  const isNothing = sysError('ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG');
+  const stat = recover(() => sys(() => statSync(path, { bigint: true })), isNothing);
+  return stat && describe(stat);
 }
 
-/** The same of an open file. */
+/** What stat tells of an open file. @throws SysError */
 export function statFd({ fd }: FileDescriptor): FileStat {
   return describe(sys(() => fstatSync(fd, { bigint: true })));
 }
@@ -137,26 +130,12 @@ export function ensureFolder(path: string, mode: number): void {
 }
 
 /** @returns whether it was made; false for what is accepted instead */
-function makeFolder(path: string, mode: number, accepted: readonly string[]): boolean {
-  try {
-    sys(() => mkdirSync(path, { mode }));
-    return true;
-  } catch (error) {
-    if (isSysError(error, ...accepted)) return false;
-    throw error;
-  }
-}
+const makeFolder = (path: string, mode: number, accepted: readonly string[]): boolean =>
+  succeeds(() => sys(() => mkdirSync(path, { mode })), sysError(...accepted));
 
 /** Removes a file; absence is accepted. @returns whether it was there. @throws SysError */
-export function deleteFile(path: string): boolean {
-  try {
-    sys(() => unlinkSync(path));
-    return true;
-  } catch (error) {
-    if (isSysError(error, 'ENOENT', 'ENOTDIR')) return false;
-    throw error;
-  }
-}
+export const deleteFile = (path: string): boolean =>
+  succeeds(() => sys(() => unlinkSync(path)), isMissing);
 
 /** How the names of temporary files begin: no reader takes them for state. */
 export const TEMPORARY = '.tmp-';
@@ -167,15 +146,8 @@ export function temporaryName(path: string): string {
 }
 
 /** Gives a file a second name that nothing has yet. @returns false if something has it. @throws SysError */
-export function linkFile(existing: string, path: string): boolean {
-  try {
-    sys(() => linkSync(existing, path));
-    return true;
-  } catch (error) {
-    if (isSysError(error, 'EEXIST')) return false;
-    throw error;
-  }
-}
+export const linkFile = (existing: string, path: string): boolean =>
+  succeeds(() => sys(() => linkSync(existing, path)), sysError('EEXIST'));
 
 /** Sets a folder's or file's modification time, in seconds since 1970. @throws SysError */
 export function setModified(path: string, seconds: number): void {

@@ -1,10 +1,11 @@
 /** Advisory locks between processes (flock), compatible with those that Go programs take on the same file. */
 import { constants } from 'node:fs';
 import { poll } from './clock.ts';
-import { isSysError } from './error.ts';
-import { FileDescriptor, readTextIfAny, statFd } from './file.ts';
+import { sysError } from './error.ts';
+import { FileDescriptor, ifAny, readTextIfAny, statFd } from './file.ts';
 import { sysCall } from './libc.ts';
 import { hurry } from './priority.ts';
+import { succeeds } from './recover.ts';
 import { openWithoutFollowing } from './state-file.ts';
 
 /** A lock that somebody held for longer than we wait. */
@@ -76,30 +77,16 @@ function deviceName(device: bigint): string {
  * @returns undefined if another process has it, or there is no such file. @throws SysError
  */
 export function lockFileIfFree(path: string): Disposable | undefined {
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK;
   using undo = new DisposableStack();
-  const file = openIfAny(path);
+  const file = ifAny(() => new FileDescriptor(openWithoutFollowing(path, flags)));
   if (file === undefined) return undefined;
   undo.use(file);
   return tryLock(file, path) ? undo.move() : undefined;
 }
 
-function openIfAny(path: string): FileDescriptor | undefined {
-  try {
-    const flags = constants.O_RDONLY | constants.O_NONBLOCK;
-    return new FileDescriptor(openWithoutFollowing(path, flags));
-  } catch (error) {
-    if (isSysError(error, 'ENOENT', 'ENOTDIR')) return undefined;
-    throw error;
-  }
-}
-
 /** Takes the exclusive lock of an open file at once, or not at all. @throws SysError */
 export function tryLock({ fd }: FileDescriptor, path: string): boolean {
-  try {
-    sysCall('flock', (c) => c.flock(fd, LOCK_EX | LOCK_NB), path);
-    return true;
-  } catch (error) {
-    if (isSysError(error, 'EAGAIN')) return false;
-    throw error;
-  }
+  const lock = () => sysCall('flock', (c) => c.flock(fd, LOCK_EX | LOCK_NB), path);
+  return succeeds(() => void lock(), sysError('EAGAIN'));
 }

@@ -1,7 +1,8 @@
 /** The mount namespace of this process. */
-import { isSysError } from './error.ts';
+import { sysError } from './error.ts';
 import { openFile, statIfAny } from './file.ts';
 import { sysCall } from './libc.ts';
+import { recover } from './recover.ts';
 
 const OWN = '/proc/self/ns/mnt';
 const FIRST = '/proc/1/ns/mnt';
@@ -14,30 +15,18 @@ const NS_GET_MNTNS_ID = 0x8008b705n;
  * process 1 can be named, which is there all the time; undefined for others. @throws SysError
  */
 export function mountNamespaceId(): string | undefined {
-  const unique = uniqueId();
+  // Kernels before Linux 6.11 do not know the question.
+  const unique = recover(uniqueId, sysError());
   if (unique !== undefined) return unique.toString();
   const own = statIfAny(OWN)?.id;
-  return own !== undefined && own === firstId() ? own : undefined;
+  // Not every process may look at process 1.
+  const first = recover(() => statIfAny(FIRST)?.id, sysError());
+  return own !== undefined && own === first ? own : undefined;
 }
 
-function uniqueId(): bigint | undefined {
-  try {
-    using file = openFile(OWN);
-    const id = Buffer.alloc(8);
-    sysCall('ioctl', (c) => c.ioctl(file.fd, NS_GET_MNTNS_ID, id));
-    return id.readBigUInt64LE(0);
-  } catch (error) {
-    if (isSysError(error)) return undefined;
-    throw error;
-  }
-}
-
-/** That of process 1, where we may look. */
-function firstId(): string | undefined {
-  try {
-    return statIfAny(FIRST)?.id;
-  } catch (error) {
-    if (isSysError(error)) return undefined;
-    throw error;
-  }
+function uniqueId(): bigint {
+  using file = openFile(OWN);
+  const id = Buffer.alloc(8);
+  sysCall('ioctl', (c) => c.ioctl(file.fd, NS_GET_MNTNS_ID, id));
+  return id.readBigUInt64LE(0);
 }

@@ -1,7 +1,8 @@
 /** Network namespaces: opening them by path, and running a piece of synchronous code in one. */
-import { isSysError } from './error.ts';
-import { type FileDescriptor, fileSystemMagic, openFile, statFd } from './file.ts';
+import { sysError } from './error.ts';
+import { type FileDescriptor, fileSystemMagic, ifAny, openFile, statFd } from './file.ts';
 import { sysCall } from './libc.ts';
+import { recover } from './recover.ts';
 import { AF_UNIX, SOCK_DGRAM, Socket } from './socket.ts';
 
 /** Something that stands at the path of a namespace and is none. */
@@ -59,15 +60,8 @@ export function openNetns(path: string): Netns {
   return netns;
 }
 
-/** The same, but undefined when there is nothing at the path: the pod is gone. */
-export function openNetnsIfAny(path: string): Netns | undefined {
-  try {
-    return openNetns(path);
-  } catch (error) {
-    if (isSysError(error, 'ENOENT', 'ENOTDIR')) return undefined;
-    throw error;
-  }
-}
+/** Opens the namespace at a path; undefined when there is nothing: the pod is gone. @throws SysError, NotANamespace */
+export const openNetnsIfAny = (path: string): Netns | undefined => ifAny(() => openNetns(path));
 
 /** The namespace that the program runs in. */
 export function openOwnNetns(): Netns {
@@ -102,16 +96,7 @@ function enter({ fd, path }: Netns): void {
 export function lifetimeId(netns: Netns): string {
   const cookie = within(netns, () => {
     using socket = new Socket(AF_UNIX, SOCK_DGRAM, 0);
-    return cookieOf(socket);
+    return recover(() => socket.getNetnsCookie(), sysError('ENOPROTOOPT'));
   });
   return cookie === undefined ? netns.id : `${netns.id}:${cookie}`;
-}
-
-function cookieOf(socket: Socket): bigint | undefined {
-  try {
-    return socket.getNetnsCookie();
-  } catch (error) {
-    if (isSysError(error, 'ENOPROTOOPT')) return undefined;
-    throw error;
-  }
 }

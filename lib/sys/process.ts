@@ -2,9 +2,10 @@
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { execaSync } from 'execa';
 import { poll } from './clock.ts';
-import { isSysError, sys, SysError } from './error.ts';
+import { isSysError, sys, sysError, SysError } from './error.ts';
 import { exitIfLoaded } from './libc.ts';
 import { unhurried } from './priority.ts';
+import { recover } from './recover.ts';
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -148,11 +149,7 @@ export const writeStdout = (text: string): void => writeAll(1, 'standard output'
 
 /** Writes a line for the log. Nobody may be reading: that is no reason to fail. */
 export function log(line: string): void {
-  try {
-    writeAll(2, 'standard error', `${line}\n`);
-  } catch (error) {
-    if (!isSysError(error)) throw error;
-  }
+  recover(() => writeAll(2, 'standard error', `${line}\n`), sysError());
 }
 
 function writeAll(fd: number, stream: string, text: string): void {

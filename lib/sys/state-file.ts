@@ -3,38 +3,29 @@
  * not followed, a pipe is not waited for.
  */
 import { type BigIntStats, closeSync, constants, lstatSync, openSync } from 'node:fs';
-import { isSysError, sys, SysError } from './error.ts';
-import { deleteFile, ensureFolder, listFolder, readDescriptor } from './file.ts';
+import { isSysError, sys, sysError, SysError } from './error.ts';
+import { deleteFile, ensureFolder, ifAny, listFolder, readDescriptor } from './file.ts';
+import { recover } from './recover.ts';
 
 const READ = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
 
 /** The text of a state file; undefined if there is none. @throws SysError: ELOOP for a link, EINVAL for what is no file */
-export function readState(path: string): string | undefined {
-  try {
-    return withoutFollowing(path, () => {
+export const readState = (path: string): string | undefined =>
+  ifAny(() =>
+    withoutFollowing(path, () => {
       const fd = openSync(path, READ);
       try {
         return readDescriptor(fd, path);
       } finally {
         closeSync(fd);
       }
-    });
-  } catch (error) {
-    if (isSysError(error, 'ENOENT', 'ENOTDIR')) return undefined;
-    throw error;
-  }
-}
+    }),
+  );
 
-/** The same; undefined as well for what is no regular file: we write nothing else. @throws SysError for other failures */
-export function readStateIfRegular(path: string): string | undefined {
-  try {
-    return readState(path);
-  } catch (error) {
-    // ENXIO is a socket's.
-    if (isSysError(error, 'ELOOP', 'EINVAL', 'ENXIO')) return undefined;
-    throw error;
-  }
-}
+/** The text of a state file; undefined if there is none, or no regular file: we write nothing else. @throws SysError for other failures */
+export const readStateIfRegular = (path: string): string | undefined =>
+  // ELOOP of a link, ENXIO of a socket, EINVAL of all others.
+  recover(() => readState(path), sysError('ELOOP', 'EINVAL', 'ENXIO'));
 
 /** Makes a folder in a folder of state; a link in its place is refused. @throws SysError */
 export function ensureStateFolder(path: string, mode: number): void {
@@ -53,11 +44,7 @@ export function listStateFolder(path: string): string[] {
  * made it. @throws SysError
  */
 export function deleteState(path: string): void {
-  try {
-    deleteFile(path);
-  } catch (error) {
-    if (!isSysError(error, 'EISDIR')) throw error;
-  }
+  recover(() => deleteFile(path), sysError('EISDIR'));
 }
 
 /** Which file has a name, "device:inode", links not followed; undefined if none has. @throws SysError */
@@ -91,11 +78,5 @@ const linkRefused = (syscall: string, path: string): SysError =>
     reason: 'it is a symbolic link, which is not followed here',
   });
 
-function lstatIfAny(path: string): BigIntStats | undefined {
-  try {
-    return sys(() => lstatSync(path, { bigint: true }), path);
-  } catch (error) {
-    if (isSysError(error, 'ENOENT', 'ENOTDIR')) return undefined;
-    throw error;
-  }
-}
+const lstatIfAny = (path: string): BigIntStats | undefined =>
+  ifAny(() => sys(() => lstatSync(path, { bigint: true }), path));

@@ -1,6 +1,7 @@
 /** Kernel parameters of the network namespace that the thread is in (/proc/sys). */
-import { isSysError } from './error.ts';
+import { sysError } from './error.ts';
 import { readTextIfAny, writeKernelFile } from './file.ts';
+import { recover, succeeds } from './recover.ts';
 
 /** A parameter by its path below /proc/sys, with slashes: interface names may hold dots. */
 const path = (name: string) => `/proc/sys/${name}`;
@@ -20,31 +21,15 @@ const fields = (value: string): string => value.trim().split(/\s+/).join(' ');
  * undefined for one that can't be read, only written. @throws SysError
  */
 export function writeSysctl(name: string, value: string): string | undefined {
-  const former = readIfReadable(name);
+  // Why a parameter can't be read, writing it tells.
+  const former = recover(() => readSysctl(name), sysError());
   if (former === undefined || !sameSysctlValue(former, value)) writeKernelFile(path(name), value);
   return former;
 }
 
-/** What is wrong with a parameter that can't be read, writing it tells. */
-function readIfReadable(name: string): string | undefined {
-  try {
-    return readSysctl(name);
-  } catch (error) {
-    if (isSysError(error)) return undefined;
-    throw error;
-  }
-}
-
 /**
- * The same for a parameter that we can do without: kernels without IPv6 lack it, nested containers have /proc/sys
- * read-only. @returns whether it has the value now
+ * Sets a parameter that we can do without: kernels without IPv6 lack it, nested containers have /proc/sys read-only.
+ * @returns whether it has the value now
  */
-export function trySysctl(name: string, value: string): boolean {
-  try {
-    writeSysctl(name, value);
-    return true;
-  } catch (error) {
-    if (isSysError(error)) return false;
-    throw error;
-  }
-}
+export const trySysctl = (name: string, value: string): boolean =>
+  succeeds(() => void writeSysctl(name, value), sysError());

@@ -3,7 +3,7 @@
  * it lives, so that what others see of a dead one's can be told and removed.
  */
 import { fstatSync, openSync, renameSync, writeSync } from 'node:fs';
-import { isSysError, sys, SysError } from './error.ts';
+import { sys, sysError, SysError } from './error.ts';
 import {
   deleteFile,
   FileDescriptor,
@@ -14,6 +14,7 @@ import {
   TEMPORARY,
 } from './file.ts';
 import { lockFileIfFree, tryLock } from './lock.ts';
+import { succeeds } from './recover.ts';
 
 /** How often a name is tried: somebody may remove the file in the moment before it is locked. */
 const NAME_TRIES = 10;
@@ -72,16 +73,9 @@ function createLocked(target: string): [path: string, file: FileDescriptor] {
   }
 }
 
-/** Removes a file that is of no use to anybody: if that fails, it is no reason to fail for. @returns whether it is gone */
-export function discardFile(path: string): boolean {
-  try {
-    deleteFile(path);
-    return true;
-  } catch (error) {
-    if (!isSysError(error)) throw error;
-    return false;
-  }
-}
+/** Removes a file that nobody needs: a file that can't be removed does no harm. @returns whether it is gone */
+export const discardFile = (path: string): boolean =>
+  succeeds(() => void deleteFile(path), sysError());
 
 /** Writes a file so that it appears whole, mode 0600, in place of any that was there. @throws SysError */
 export function replaceFile(path: string, content: string): void {

@@ -12,9 +12,10 @@ import {
   setLinkPromiscuous,
   setLinkUp,
 } from '#lib/net/link.ts';
-import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
+import { type Netlink, netlinkError } from '#lib/net/netlink.ts';
 import { addLink } from '#lib/net/new-link.ts';
 import { randomMac } from '#lib/net/veth.ts';
+import { succeeds } from '#lib/sys/recover.ts';
 import { trySysctl } from '#lib/sys/sysctl.ts';
 import { type BridgeConfig, usesVlans } from './config.ts';
 import { raiseMtu } from './mtu.ts';
@@ -69,17 +70,12 @@ function createBridge(
 ): void {
   const { bridge: name, mtuBytes } = config;
   let isOurs = true;
-  // Before: the kernel may do it and its answer be lost.
+  // If the reply is lost, the kernel may still have acted: the undo comes first.
   undo.defer(() => isOurs && deleteUnusedBridge(host, name));
-  try {
-    const vlanFiltering = usesVlans(config);
-    const link = { name, mac: bridgeMac(gateway), mtuBytes, isUp: true, vlanFiltering };
-    explainVlans(() => addLink(host, { kind: 'bridge', ...link }));
-  } catch (error) {
-    if (!isNetlinkError(error, 'EEXIST')) throw error;
-    // Another ADD was quicker: fine.
-    isOurs = false;
-  }
+  const link = { name, mac: bridgeMac(gateway), mtuBytes, isUp: true };
+  const add = () => addLink(host, { kind: 'bridge', ...link, vlanFiltering: usesVlans(config) });
+  // Another ADD may be quicker: then the bridge is that one's.
+  isOurs = succeeds(() => explainVlans(add), netlinkError('EEXIST'));
 }
 
 /** By now it may serve another pod, whose ADD found it. */

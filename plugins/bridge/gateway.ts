@@ -9,10 +9,11 @@ import { enableForwarding } from '#lib/container-link/forwarding.ts';
 import { requireIpv6Mtu } from '#lib/container-link/ipv6.ts';
 import { addAddress, deleteAddress, listAddresses } from '#lib/net/address.ts';
 import { deleteLink, getLink, type Link, listLinks, setLinkMac, setLinkUp } from '#lib/net/link.ts';
-import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
+import { isNetlinkError, type Netlink, netlinkError } from '#lib/net/netlink.ts';
 import { addLink } from '#lib/net/new-link.ts';
 import { getPeer, randomMac, randomVethName, VETH } from '#lib/net/veth.ts';
 import { log } from '#lib/sys/process.ts';
+import { recover } from '#lib/sys/recover.ts';
 import type { BridgeConfig, GatewayKeys } from './config.ts';
 import { raiseMtu } from './mtu.ts';
 import { setPortVlans } from './vlans.ts';
@@ -144,12 +145,8 @@ function ensureAddress(
   const foreign = others.filter((prefix) => isInTheWay(prefix, gateway));
   if (foreign.length > 0 && !force) requireUnusedAddress(host, link, bridge, foreign, gateway);
   for (const prefix of foreign) deleteAddress(host, link, prefix);
-  try {
-    addAddress(host, link, gateway, { noDad: true });
-  } catch (error) {
-    // Another ADD was quicker.
-    if (!isNetlinkError(error, 'EEXIST')) throw error;
-  }
+  // Another ADD may be quicker.
+  recover(() => addAddress(host, link, gateway, { noDad: true }), netlinkError('EEXIST'));
   keepMac(host, link);
 }
 

@@ -1,6 +1,4 @@
 /** bridge: joins a container to a host bridge through a veth pair. CNI SPEC §2; example: conf/20-bridge.conflist. */
-import type { Address } from '#lib/addr/address.ts';
-import type { Mac } from '#lib/addr/mac.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
 import { openContainer, openContainerIfAny } from '#lib/cni/attachment.ts';
 import { cleanUp } from '#lib/cni/error.ts';
@@ -25,9 +23,10 @@ import {
 } from '#lib/masquerade/masquerade.ts';
 import { deleteLink, getLink, type Link, setLinkUp } from '#lib/net/link.ts';
 import { deleteNeighbour, replaceNeighbour } from '#lib/net/neighbour.ts';
-import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
+import { type Netlink, netlinkError } from '#lib/net/netlink.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
 import { VETH } from '#lib/net/veth.ts';
+import { recover } from '#lib/sys/recover.ts';
 import { deleteStaleLinks } from '#lib/ownership/link-mark.ts';
 import { ensureBridge } from './bridge-link.ts';
 import { warnOfLargeFrames } from './mtu.ts';
@@ -149,18 +148,12 @@ function introduce(
 ): void {
   const { mac } = container.link;
   for (const { address } of addresses) {
-    if (mac !== undefined) tryReplaceNeighbour(host, gateway, address, mac);
+    // A host without IPv6, or with a full table, is no reason to fail: it learns the address when it needs it.
+    if (mac !== undefined) {
+      recover(() => replaceNeighbour(host, gateway, address, mac), netlinkError());
+    }
   }
   if (addresses.length > 0) announceAddresses(container);
-}
-
-/** A host without IPv6, or with a full table, is no reason to fail: it learns the address when it needs it. */
-function tryReplaceNeighbour(host: Netlink, gateway: Link, address: Address, mac: Mac): void {
-  try {
-    replaceNeighbour(host, gateway, address, mac);
-  } catch (error) {
-    if (!isNetlinkError(error)) throw error;
-  }
 }
 
 function forget(host: Netlink, config: GatewayKeys, addresses: readonly Prefix[]): void {

@@ -1,8 +1,9 @@
 /** MTUs of bridge and ports: a frame that is larger than the bridge's MTU vanishes at it without a word. */
 import { type Findings, limited } from '#lib/cni/finding.ts';
 import { type Link, setLinkMtu } from '#lib/net/link.ts';
-import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
+import { type Netlink, netlinkError } from '#lib/net/netlink.ts';
 import { log } from '#lib/sys/process.ts';
+import { recover } from '#lib/sys/recover.ts';
 import { describeEnds } from '#lib/container-link/pod-ends.ts';
 
 /**
@@ -16,17 +17,17 @@ export function raiseMtu(
   undo: DisposableStack,
 ): number {
   if (mtuBytes === undefined || link.mtuBytes >= mtuBytes) return link.mtuBytes;
-  try {
-    // Before: the kernel may do it and its answer be lost.
-    undo.defer(() => setLinkMtu(host, link, link.mtuBytes));
+  // If the reply is lost, the kernel may still have acted: the undo comes first.
+  undo.defer(() => setLinkMtu(host, link, link.mtuBytes));
+  const raise = (): number => {
     setLinkMtu(host, link, mtuBytes);
     return mtuBytes;
-  } catch (error) {
-    if (!isNetlinkError(error)) throw error;
-    // The pod works with small frames.
-    log(`bridge: cannot raise the MTU of "${link.name}" to ${mtuBytes}: ${error.message}`);
+  };
+  // The pod works with small frames.
+  return recover(raise, netlinkError(), ({ message }) => {
+    log(`bridge: cannot raise the MTU of "${link.name}" to ${mtuBytes}: ${message}`);
     return link.mtuBytes;
-  }
+  });
 }
 
 /** Says so where a pod gets a larger MTU than its bridge has. */

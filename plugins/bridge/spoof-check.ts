@@ -8,7 +8,7 @@ import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
 import { cleanUp } from '#lib/cni/error.ts';
 import { evidenceOf, provesGone } from '#lib/ownership/evidence.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
-import { isNetlinkError, type Request } from '#lib/net/netlink.ts';
+import type { Request } from '#lib/net/netlink.ts';
 import { matchEtherSource, matchInputInterface, verdict } from '#lib/net/nft-expression.ts';
 import { nft, type Table } from '#lib/net/nft-message.ts';
 import { type Nftables, openNftables } from '#lib/net/nftables.ts';
@@ -103,22 +103,15 @@ export function deleteSpoofCheck(owner: AttachmentKey): void {
 
 function deleteChains(nftables: Nftables, names: Names): void {
   const chains = [names.outer, names.inner].filter((chain) => nftables.hasChain(TABLE, chain));
-  if (chains.length > 0) commitDeletion(nftables, names, chains);
-  // A DEL before this one may have died between the two.
-  deleteUnusedTable(nftables);
-}
-
-function commitDeletion(nftables: Nftables, names: Names, chains: readonly string[]): void {
-  try {
-    nftables.commit([
+  if (chains.length > 0) {
+    nftables.delete([
       ...existingRules(nftables, names),
       ...chains.map((chain) => nft.deleteRules(TABLE, chain)),
       ...chains.map((chain) => nft.deleteChain(TABLE, chain)),
     ]);
-  } catch (error) {
-    // Another DEL of the same pod was quicker.
-    if (!isNetlinkError(error, 'ENOENT')) throw error;
   }
+  // A DEL before this one may have died between the two.
+  deleteUnusedTable(nftables);
 }
 
 /** Ends the checks of the network's attachments that a GC is to collect. The reference plugin's name no network, and stay. @throws AggregateError */
@@ -141,14 +134,11 @@ export function gcSpoofChecks(scope: GcScope): void {
   cleanUp(...all.map((names) => () => collect(names)));
 }
 
+/** A table in which somebody else has chains stays. */
 function deleteUnusedTable(nftables: Nftables): void {
   if (nftables.chainUse(TABLE, PREROUTING) !== 0) return;
-  try {
-    nftables.commit([nft.deleteChain(TABLE, PREROUTING), nft.deleteEmptyTable(TABLE)]);
-  } catch (error) {
-    // Somebody else has chains in it, or was quicker.
-    if (!isNetlinkError(error, 'ENOENT', 'EBUSY')) throw error;
-  }
+  const requests = [nft.deleteChain(TABLE, PREROUTING), nft.deleteEmptyTable(TABLE)];
+  nftables.delete(requests, { unlessUsed: true });
 }
 
 /** Whether the check is in force. */

@@ -3,6 +3,7 @@ import type { Prefix } from '#lib/addr/prefix.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import { statIfAny } from '#lib/sys/file.ts';
 import { ChildError, environment, log, runChild } from '#lib/sys/process.ts';
+import { instanceOf, recover } from '#lib/sys/recover.ts';
 
 const SERVICE = 'org.fedoraproject.FirewallD1';
 
@@ -36,16 +37,12 @@ export function isFirewalldRunning(): boolean {
   throw failed('ask whether firewalld runs', answer);
 }
 
-/** The same; a bus that can't be asked counts as none, as for the reference plugin, but the log says so. */
-export function seesFirewalld(): boolean {
-  try {
-    return isFirewalldRunning();
-  } catch (error) {
-    if (!(error instanceof CniError)) throw error;
-    log(`firewall: ${error.message}; taken for not running`);
+/** Whether firewalld runs. A bus that can't be asked counts as none, as for the reference plugin, but the log says so. */
+export const seesFirewalld = (): boolean =>
+  recover(isFirewalldRunning, instanceOf(CniError), ({ message }) => {
+    log(`firewall: ${message}; taken for not running`);
     return false;
-  }
-}
+  });
 
 function hasBus(): boolean {
   const address = environment()['DBUS_SYSTEM_BUS_ADDRESS'];

@@ -12,6 +12,7 @@ import { stateFileName } from '#lib/ownership/file-name.ts';
 import { networkTag } from '#lib/ownership/owner.ts';
 import { staleness } from '#lib/ownership/staleness.ts';
 import { ensureFolder, join, listFolder } from '#lib/sys/file.ts';
+import { instanceOf, recover } from '#lib/sys/recover.ts';
 import { discardAbandoned, replaceFile } from '#lib/sys/temporary-file.ts';
 import { lockFile } from '#lib/sys/lock.ts';
 import { deleteState, readStateIfRegular } from '#lib/sys/state-file.ts';
@@ -100,12 +101,8 @@ function load(dataDir: string, name: string): Holding | undefined {
   const path = join(dataDir, name);
   const text = readStateIfRegular(path);
   if (text === undefined) return undefined;
-  try {
-    const holding = parseWith(Holding, parseJsonText(text), path);
-    return fileName(holding) === name ? holding : undefined;
-  } catch (error) {
-    // Somebody spoilt it: DEL does with the prevResult.
-    if (error instanceof CniError || error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+  const parse = () => parseWith(Holding, parseJsonText(text), path);
+  // Without a corrupt file, DEL goes by the prevResult.
+  const holding = recover(parse, instanceOf(CniError, SyntaxError));
+  return holding !== undefined && fileName(holding) === name ? holding : undefined;
 }

@@ -7,6 +7,7 @@ import type { SubnetEnv } from '#lib/flannel/subnet-env.ts';
 import { type AttachmentCall, type Call, definePlugin } from '#lib/cni/plugin.ts';
 import { SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { requireIpv6Mtu } from '#lib/container-link/ipv6.ts';
+import { instanceOf, recover } from '#lib/sys/recover.ts';
 import { delegateType, FlannelConfig, FlannelTeardown } from './config.ts';
 import { checkGateway } from './connectivity.ts';
 import { refuseContradiction } from './contradiction.ts';
@@ -102,12 +103,9 @@ function run(
 
 /** What ADD saved is lost, or this DEL is not the first: the delegate is asked all the same. */
 function deleteWithoutSaved(call: FlannelCall): void {
-  try {
-    run(call, rebuiltConfig(call, loadSubnetEnvIfAny(call.config.subnetFile)), 'DEL');
-  } catch (error) {
-    // Nothing says that there was ever an ADD: a delegate that is not installed made nothing.
-    if (!(error instanceof PluginNotFound)) throw error;
-  }
+  const rebuilt = rebuiltConfig(call, loadSubnetEnvIfAny(call.config.subnetFile));
+  // Nothing says that there was ever an ADD: a delegate that is not installed made nothing.
+  recover(() => run(call, rebuilt, 'DEL'), instanceOf(PluginNotFound));
 }
 
 function loadOrFault(subnetFile: string): SubnetEnv | CniError {

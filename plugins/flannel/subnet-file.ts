@@ -2,8 +2,9 @@
 import { CniError, CODE, toCniError } from '#lib/cni/error.ts';
 import { parseSubnetEnv, type SubnetEnv, SubnetEnvError } from '#lib/flannel/subnet-env.ts';
 import { poll } from '#lib/sys/clock.ts';
-import { isSysError } from '#lib/sys/error.ts';
+import { SysError } from '#lib/sys/error.ts';
 import { dirname, readText, readTextIfAny, statIfAny } from '#lib/sys/file.ts';
+import { instanceOf, recover } from '#lib/sys/recover.ts';
 
 /** A daemon that is starting needs a moment; kubelet tries again anyway. */
 const WAIT_LIMIT_MS = 3_000;
@@ -31,15 +32,13 @@ export function loadSubnetEnv(path: string): SubnetEnv {
   }
 }
 
-/** Reads the file for a call that can do without: undefined for one that is absent or says nothing. */
+/** Reads the file for a call that can do without: undefined for one that is missing or can't be read. */
 export function loadSubnetEnvIfAny(path: string): SubnetEnv | undefined {
-  try {
+  const load = (): SubnetEnv | undefined => {
     const text = readTextIfAny(path);
     return text === undefined ? undefined : parseSubnetEnv(text, path);
-  } catch (error) {
-    if (error instanceof SubnetEnvError || isSysError(error)) return undefined;
-    throw error;
-  }
+  };
+  return recover(load, instanceOf(SubnetEnvError, SysError));
 }
 
 function adviceFor(path: string): string {

@@ -5,6 +5,7 @@
  */
 import { stateFileName } from '#lib/ownership/file-name.ts';
 import { isSysError } from '#lib/sys/error.ts';
+import { instanceOf, recover } from '#lib/sys/recover.ts';
 import { deleteFile, setModified, statIfAny, join } from '#lib/sys/file.ts';
 import { ensureStateFolder, listStateFolder, readState, refuseLink } from '#lib/sys/state-file.ts';
 import { replaceFile } from '#lib/sys/temporary-file.ts';
@@ -83,12 +84,7 @@ export class HolderIndex {
   }
 
   #readIfReadable(holder: Holder): string | undefined {
-    try {
-      return this.#read(holder);
-    } catch (error) {
-      if (error instanceof TornIndex) return undefined;
-      throw error;
-    }
+    return recover(() => this.#read(holder), instanceOf(TornIndex));
   }
 
   /** Makes the index say this and nothing else. @throws SysError */

@@ -3,9 +3,10 @@
  * use, and `last_reserved_ip.N`. Who changes it has its lock.
  */
 import type { Address } from '#lib/addr/address.ts';
-import { isSysError } from '#lib/sys/error.ts';
+import { sysError } from '#lib/sys/error.ts';
 import { deleteFile, join, listFolder, setModified, statIfAny, TEMPORARY } from '#lib/sys/file.ts';
 import { lockFileIfFree } from '#lib/sys/lock.ts';
+import { recover } from '#lib/sys/recover.ts';
 import { readStateIfRegular, stateFileId } from '#lib/sys/state-file.ts';
 import { discardFile, TemporaryFile } from '#lib/sys/temporary-file.ts';
 import { addressOfFile, decodeHolder, encodeHolder, type Holder } from './reservation.ts';
@@ -147,12 +148,6 @@ export class ReservationFolder {
   }
 }
 
-/** The text of a file; undefined if there is none, or it is something that can't be read: that must not block a network. */
-function readable(path: string): string | undefined {
-  try {
-    return readStateIfRegular(path);
-  } catch (error) {
-    if (isSysError(error)) return undefined;
-    throw error;
-  }
-}
+/** The text of a file; undefined if there is none, or if it can't be read: one such file must not block a network. */
+const readable = (path: string): string | undefined =>
+  recover(() => readStateIfRegular(path), sysError());

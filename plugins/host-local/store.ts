@@ -9,8 +9,9 @@ import type { Address } from '#lib/addr/address.ts';
 import { sameAttachment } from '#lib/cni/attachment.ts';
 import { cleanUp } from '#lib/cni/error.ts';
 import { join, statIfAny } from '#lib/sys/file.ts';
-import { isSysError } from '#lib/sys/error.ts';
+import { sysError } from '#lib/sys/error.ts';
 import { lockFile } from '#lib/sys/lock.ts';
+import { instanceOf, recover } from '#lib/sys/recover.ts';
 import { ensureStateFolder } from '#lib/sys/state-file.ts';
 import { type Evidence, type Life, lifeByAge, lifeOf } from './evidence.ts';
 import { HolderIndex, type Holding, TornIndex } from './holder-index.ts';
@@ -210,14 +211,15 @@ export class Store implements Disposable {
   }
 
   #indexed(holder: Holder): Holding | undefined {
-    try {
-      return this.#index.get(holder);
-    } catch (error) {
-      if (!(error instanceof TornIndex)) throw error;
-      // After a scan it says nothing that is not known.
-      if (this.#scanned === undefined) this.#scan();
-      return this.#scanned?.get(encodeHolder(holder));
-    }
+    // After a scan the index says nothing that is not known.
+    return recover(
+      () => this.#index.get(holder),
+      instanceOf(TornIndex),
+      () => {
+        if (this.#scanned === undefined) this.#scan();
+        return this.#scanned?.get(encodeHolder(holder));
+      },
+    );
   }
 
   #note(holding: Holding): void {
@@ -227,12 +229,9 @@ export class Store implements Disposable {
 
   /** A full disk must not keep anybody from giving addresses back: an index that can't be written is made anew later. */
   #tryIndex(body: () => void): void {
-    try {
-      body();
-    } catch (error) {
-      if (!isSysError(error)) throw error;
+    recover(body, sysError(), () => {
       this.#unsound = true;
-    }
+    });
   }
 
   #lookOnce(): void {

@@ -6,11 +6,12 @@ import {
   listConnections,
   openConntrack,
 } from '#lib/net/conntrack.ts';
-import { isNetlinkError } from '#lib/net/netlink.ts';
+import { NetlinkError } from '#lib/net/netlink.ts';
 import { findPath } from '#lib/net/route.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
-import { isSysError } from '#lib/sys/error.ts';
+import { SysError } from '#lib/sys/error.ts';
 import { log } from '#lib/sys/process.ts';
+import { instanceOf, recover } from '#lib/sys/recover.ts';
 import { PROTOCOLS } from './config.ts';
 import type { Forward } from './forward.ts';
 
@@ -38,15 +39,15 @@ export function forgetFlowsTo(pods: readonly Address[]): void {
 }
 
 function forget(families: ReadonlySet<Family>, isDoomed: (flow: Connection) => boolean): void {
-  try {
+  const forgetAll = (): void => {
     using conntrack = openConntrack();
     for (const family of FAMILIES.filter((candidate) => families.has(candidate))) {
       const flows = listConnections(conntrack, family, PROTOCOLS.udp).filter(isDoomed);
       for (const flow of flows) deleteConnection(conntrack, flow);
     }
-  } catch (error) {
-    // The flows end by themselves after half a minute or two of silence: no reason to fail the pod.
-    if (!isNetlinkError(error) && !isSysError(error)) throw error;
-    log(`portmap: cannot forget former UDP flows: ${error.message}`);
-  }
+  };
+  // The flows end by themselves after half a minute or two of silence: no reason to fail the pod.
+  recover(forgetAll, instanceOf(NetlinkError, SysError), ({ message }) =>
+    log(`portmap: cannot forget former UDP flows: ${message}`),
+  );
 }

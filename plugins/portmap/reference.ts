@@ -1,6 +1,5 @@
 /** What the reference plugin's nftables backend (1.6 and later) leaves: rules whose comment is the container's ID. */
 import { type Address, FAMILIES, type Family } from '#lib/addr/address.ts';
-import { isNetlinkError, type Request } from '#lib/net/netlink.ts';
 import type { ListedRule } from '#lib/net/nft-listing.ts';
 import { nft, type Table } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
@@ -33,15 +32,6 @@ export function deleteReferenceRules(
       .filter(isOwn)
       .map(({ handle }) => nft.deleteRules(table, chain, handle)),
   );
-  for (const request of doomed) deleteRule(nftables, request);
+  for (const request of doomed) nftables.delete([request]);
   return doomed.length > 0;
-}
-
-function deleteRule(nftables: Nftables, request: Request): void {
-  try {
-    nftables.commit([request]);
-  } catch (error) {
-    // Another DEL of the same pod was quicker.
-    if (!isNetlinkError(error, 'ENOENT')) throw error;
-  }
 }

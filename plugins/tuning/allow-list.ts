@@ -1,7 +1,8 @@
 /** The administrator's list of kernel parameters that configurations may set. */
 import { CniError, CODE } from '#lib/cni/error.ts';
-import { isSysError } from '#lib/sys/error.ts';
+import { sysError } from '#lib/sys/error.ts';
 import { readText } from '#lib/sys/file.ts';
+import { recover } from '#lib/sys/recover.ts';
 
 /** One regular expression a line. */
 const ALLOW_LIST = '/etc/cni/tuning/allowlist.conf';
@@ -21,13 +22,9 @@ export function requireAllowed(keys: readonly string[]): void {
 
 /** The list; undefined: there is none, and everything is allowed. @throws CniError INVALID_CONFIG, SysError */
 export function readAllowList(): RegExp[] | undefined {
-  try {
-    return parseAllowList(readText(ALLOW_LIST), ALLOW_LIST);
-  } catch (error) {
-    // Nothing else means that there is none: what can't be read allows nothing.
-    if (isSysError(error, 'ENOENT')) return undefined;
-    throw error;
-  }
+  // Only ENOENT means that there is none: a list that can't be read allows nothing.
+  const text = recover(() => readText(ALLOW_LIST), sysError('ENOENT'));
+  return text === undefined ? undefined : parseAllowList(text, ALLOW_LIST);
 }
 
 /**

@@ -17,10 +17,11 @@ import {
 import { staleness } from '#lib/ownership/staleness.ts';
 import { parseWith } from '#lib/cni/schema.ts';
 import type { Link } from '#lib/net/link.ts';
-import { isSysError } from '#lib/sys/error.ts';
+import { sysError } from '#lib/sys/error.ts';
 import { dirname, ensureFolder, join, listFolder } from '#lib/sys/file.ts';
 import { discardAbandoned, replaceFile } from '#lib/sys/temporary-file.ts';
 import { log } from '#lib/sys/process.ts';
+import { instanceOf, recover } from '#lib/sys/recover.ts';
 import { deleteState, readStateIfRegular } from '#lib/sys/state-file.ts';
 import { BackupFile } from './config.ts';
 import { ATTRIBUTES, attributesIn, attributesOf, type LinkAttributes } from './link-attributes.ts';
@@ -86,25 +87,16 @@ export function readBackup(path: string): Backup | undefined {
 }
 
 /** A name that is too long for a file is that of no file. */
-function ifNameFits<T>(body: () => T): T | undefined {
-  try {
-    return body();
-  } catch (error) {
-    if (isSysError(error, 'ENAMETOOLONG')) return undefined;
-    throw error;
-  }
-}
+const ifNameFits = <T>(body: () => T): T | undefined => recover(body, sysError('ENAMETOOLONG'));
 
-/** Reads a file's content; undefined if it is empty or torn. */
+/** Reads a file's content; undefined if it is empty or corrupt. */
 export function decodeBackup(text: string): Backup | undefined {
-  try {
-    const { cniSuite, ...values } = parseWith(BackupFile, parseJsonText(text), 'backup');
-    const sandbox = parseSandbox(cniSuite?.sandbox ?? '');
-    return { former: attributesIn(values, values), network: cniSuite?.network, sandbox };
-  } catch (error) {
-    if (error instanceof CniError || error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+  const read = () => parseWith(BackupFile, parseJsonText(text), 'backup');
+  const file = recover(read, instanceOf(CniError, SyntaxError));
+  if (file === undefined) return undefined;
+  const { cniSuite, ...values } = file;
+  const sandbox = parseSandbox(cniSuite?.sandbox ?? '');
+  return { former: attributesIn(values, values), network: cniSuite?.network, sandbox };
 }
 
 /** Removes a backup; absence is accepted. @throws SysError */

@@ -1,9 +1,10 @@
 /** Kernel parameters of the container's network namespace, by the keys that configurations have for them. */
 import { CniError, CODE, step } from '#lib/cni/error.ts';
 import { shorten } from '#lib/cni/shorten.ts';
-import { isSysError } from '#lib/sys/error.ts';
+import { sysError } from '#lib/sys/error.ts';
 import { type Netns, within } from '#lib/sys/netns.ts';
 import { log } from '#lib/sys/process.ts';
+import { recover } from '#lib/sys/recover.ts';
 import { readSysctl, sameSysctlValue, writeSysctl } from '#lib/sys/sysctl.ts';
 
 /** A parameter and the value that it is to have. */
@@ -72,12 +73,11 @@ export function differentSysctls(netns: Netns, sysctls: readonly Sysctl[]): Diff
 }
 
 function differenceOf(sysctl: Sysctl): Difference[] {
-  try {
-    const current = readSysctl(sysctl.name);
-    const isSame = current !== undefined && sameSysctlValue(current, sysctl.value);
-    return isSame ? [] : [{ ...sysctl, current }];
-  } catch (error) {
-    if (isSysError(error, 'EACCES')) return [];
-    throw error;
-  }
+  const read = () => ({ current: readSysctl(sysctl.name) });
+  // A parameter that can only be written.
+  const known = recover(read, sysError('EACCES'));
+  if (known === undefined) return [];
+  const { current } = known;
+  const isSame = current !== undefined && sameSysctlValue(current, sysctl.value);
+  return isSame ? [] : [{ ...sysctl, current }];
 }
