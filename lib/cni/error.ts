@@ -124,15 +124,27 @@ function causes({ cause }: Error): string {
   return join(': ', cause.message, causes(cause));
 }
 
-/** Runs every step, whatever becomes of the others. @throws AggregateError of all failures */
-export function cleanUp(...steps: (() => void)[]): void {
+/** Runs a step. @returns what it returns; undefined if it fails */
+export type RunStep = <T>(body: () => T) => T | undefined;
+
+/** Runs a body, and of the steps in it every one, whatever becomes of the others. @throws AggregateError of all failures */
+export function everyStep(body: (run: RunStep) => void): void {
   const errors: unknown[] = [];
-  for (const body of steps) {
+  const run: RunStep = (one) => {
     try {
-      body();
+      return one();
     } catch (error) {
       errors.push(error);
+      return undefined;
     }
-  }
+  };
+  run(() => body(run));
   if (errors.length > 0) throw new AggregateError(errors);
+}
+
+/** Runs every step, whatever becomes of the others. @throws AggregateError of all failures */
+export function cleanUp(...steps: (() => void)[]): void {
+  everyStep((run) => {
+    for (const body of steps) run(body);
+  });
 }

@@ -10,7 +10,7 @@
 import { type Address, FAMILIES, type Family } from '#lib/addr/address.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
-import { cleanUp } from '#lib/cni/error.ts';
+import { everyStep } from '#lib/cni/error.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
 import type { Request } from '#lib/net/netlink.ts';
 import {
@@ -35,7 +35,7 @@ import {
   deleteElements,
   deleteIfEmpty,
 } from '#lib/netfilter/element-transaction.ts';
-import { entryEvidence, indexKey, isOwner, releaseStale } from '#lib/ownership/attachment-index.ts';
+import { entryEvidence, indexKey, isOwner, listStale } from '#lib/ownership/attachment-index.ts';
 import { commentPrefix, ownerComment, policyChain } from '#lib/ownership/owner.ts';
 import { exemptions, type MasqueradePolicy, MULTICAST } from './policy.ts';
 
@@ -188,14 +188,15 @@ const deleteEmpty = (table: Table): Request[] => [
   nft.deleteTable(table),
 ];
 
-/** Ends the masquerading of a network's attachments that are to go. @throws AggregateError */
+/** Ends the masquerading of a network's attachments that a GC is to collect. @throws AggregateError */
 export function gcMasquerade(nftables: Nftables, scope: GcScope): void {
-  cleanUp(
-    ...FAMILIES.map((family) => TABLES[family]).flatMap((table) => [
-      () => releaseStale(nftables, table, scope, (key) => void deletePods(nftables, table, key)),
-      () => deleteIfEmpty(nftables, { table, rest: deleteEmpty(table) }),
-    ]),
-  );
+  everyStep((run) => {
+    for (const table of FAMILIES.map((family) => TABLES[family])) {
+      const stale = run(() => listStale(nftables, table, scope)) ?? [];
+      for (const key of stale) run(() => deletePods(nftables, table, key));
+      run(() => deleteIfEmpty(nftables, { table, rest: deleteEmpty(table) }));
+    }
+  });
 }
 
 /** The addresses, of those given, that are not masqueraded as the policy wants it. */

@@ -1,6 +1,5 @@
 /** Owners as the index of a table of ours knows them: an attachment's key, the evidence with its entries, and their garbage collection. */
 import type { Attachment, Owner } from '#lib/cni/attachment.ts';
-import { cleanUp } from '#lib/cni/error.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
 import type { Table } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
@@ -15,19 +14,22 @@ import { evidenceOf, provesGone } from './evidence.ts';
 import { attachmentTag, COMMENT_LENGTH, networkTag } from './owner.ts';
 import { staleness } from './staleness.ts';
 
-const keyOf = (network: string, attachment: string): IndexKey => ({
-  network: network.slice(0, NETWORK_DIGITS),
-  attachment: attachment.slice(0, ATTACHMENT_DIGITS),
+const networkDigits = (tag: string): string => tag.slice(0, NETWORK_DIGITS);
+
+const keyOf = (tags: { network: string; attachment: string }): IndexKey => ({
+  network: networkDigits(tags.network),
+  attachment: tags.attachment.slice(0, ATTACHMENT_DIGITS),
 });
 
 /** The key of an attachment. */
 export const indexKey = (owner: Owner): IndexKey =>
-  keyOf(networkTag(owner.network), attachmentTag(owner));
+  keyOf({ network: networkTag(owner.network), attachment: attachmentTag(owner) });
 
 /** The key of the attachment that a comment names; undefined if it names none. */
 export function indexKeyOf(comment: string | undefined): IndexKey | undefined {
   const [, network, attachment] = /^([0-9a-f]{16})-([0-9a-f]{16}), /.exec(comment ?? '') ?? [];
-  return network === undefined || attachment === undefined ? undefined : keyOf(network, attachment);
+  if (network === undefined || attachment === undefined) return undefined;
+  return keyOf({ network, attachment });
 }
 
 /** Whether a comment names this attachment. */
@@ -42,18 +44,11 @@ export function entryEvidence({ netns }: Attachment): { comment?: string } {
   return comment === '' ? {} : { comment };
 }
 
-/** Calls `release` for the network's attachments in a table that a GC is to collect. @throws AggregateError of all failures */
-export function releaseStale(
-  nftables: Nftables,
-  table: Table,
-  scope: GcScope,
-  release: (key: IndexKey) => void,
-): void {
+/** The network's attachments in a table that a GC is to collect. @throws NetlinkError, SysError */
+export function listStale(nftables: Nftables, table: Table, scope: GcScope): IndexKey[] {
   const isStale = staleness(scope, (owner) => indexKey(owner).attachment);
-  const { network } = keyOf(networkTag(scope.network), '');
-  cleanUp(
-    ...listOwners(nftables, table, network).map(({ key, entry }) => () => {
-      if (isStale(key.attachment, () => provesGone(entry.comment))) release(key);
-    }),
-  );
+  const network = networkDigits(networkTag(scope.network));
+  return listOwners(nftables, table, network)
+    .filter(({ key, entry }) => isStale(key.attachment, () => provesGone(entry.comment)))
+    .map(({ key }) => key);
 }

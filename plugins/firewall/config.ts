@@ -73,8 +73,8 @@ export const FirewallTeardown = z.pipe(
 );
 export type FirewallTeardown = z.infer<typeof FirewallTeardown>;
 
-/** What an attachment has, as its file tells: our own, in our own words. */
-export const Holding = z.object({
+/** What lets an attachment's traffic through, as its file has it. Other releases read the keys. */
+export const Admission = z.object({
   network: z.string(),
   containerID: z.string(),
   ifName: z.string(),
@@ -90,4 +90,4 @@ export const Holding = z.object({
   /** How to tell that the container is gone. */
   evidence: textIfAny,
 });
-export type Holding = z.infer<typeof Holding>;
+export type Admission = z.infer<typeof Admission>;

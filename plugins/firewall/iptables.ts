@@ -5,7 +5,7 @@ import { cleanUp } from '#lib/cni/error.ts';
 import { broken, type Findings } from '#lib/cni/finding.ts';
 import { openNftablesIfAny } from '#lib/netfilter/backend.ts';
 import { hasChain, readTable, updateTable } from '#lib/netfilter/iptables.ts';
-import type { FirewallConfig, Holding } from './config.ts';
+import type { FirewallConfig, Admission } from './config.ts';
 import {
   admissionLines,
   departureLines,
@@ -16,36 +16,37 @@ import {
 } from './forward-chain.ts';
 import { type Isolation, isolationLines, missingIsolation, releaseLines } from './isolation.ts';
 import type { Table } from '#lib/netfilter/iptables-table.ts';
-import { deleteHolding, listOthers, lockChains } from './store.ts';
+import { deleteAdmission, listOthers, lockChains } from './store.ts';
 
 const ofFamily = (addresses: readonly Prefix[], family: Family): Prefix[] =>
   addresses.filter((address) => address.family === family);
 
-/** Whether iptables has anything to do for an attachment. */
-const needsIptables = ({ backend, isolation }: Holding): boolean =>
+/** Whether iptables has anything to do for an admission. */
+const needsIptables = ({ backend, isolation }: Admission): boolean =>
   backend === 'iptables' || isolation !== undefined;
 
-/** Makes the rules of an attachment, what is there already excepted. @throws CniError with what iptables said; LockTimeout */
-export function admit(config: FirewallConfig, holding: Holding): void {
-  if (!needsIptables(holding) || holding.addresses.length === 0) return;
+/** Makes the rules of an admission that are missing. @throws CniError with what iptables said; LockTimeout */
+export function admit(config: FirewallConfig, admission: Admission): void {
+  if (!needsIptables(admission) || admission.addresses.length === 0) return;
   using _lock = lockChains(config.dataDir);
   for (const family of FAMILIES) {
-    const pods = ofFamily(holding.addresses, family);
+    const pods = ofFamily(admission.addresses, family);
     if (pods.length === 0) continue;
     change(family, (table) => [
-      ...(holding.backend === 'iptables'
+      ...(admission.backend === 'iptables'
         ? admissionLines(table, pods, config.iptablesAdminChainName)
         : []),
-      ...(holding.isolation === undefined ? [] : isolationLines(table, holding.isolation)),
+      ...(admission.isolation === undefined ? [] : isolationLines(table, admission.isolation)),
     ]);
   }
 }
 
 /**
- * Takes out the rules of attachments, and what is shared with the last: chains that no file and no rule speaks for; then their
- * files. Rules of an address that another attachment has by now stay. @throws CniError with what iptables said; LockTimeout
+ * Deletes the rules of admissions, and with the last the shared chains that neither a file nor a rule
+ * needs; then their files. Rules of an address that another attachment has by now stay.
+ * @throws NetfilterError with what iptables said; LockTimeout
  */
-export function dismiss(dataDir: string, leaving: readonly Holding[]): void {
+export function dismiss(dataDir: string, leaving: readonly Admission[]): void {
   const families = FAMILIES.filter(
     (family) =>
       leaving.some(({ addresses }) => ofFamily(addresses, family).length > 0) && hasRules(family),
@@ -56,21 +57,24 @@ export function dismiss(dataDir: string, leaving: readonly Holding[]): void {
   cleanUp(
     ...families.map((family) => () => {
       change(family, (table) =>
-        dismissalLines(table, scope(leaving, family), scope(staying, family)),
+        dismissalLines(table, {
+          leaving: scope(leaving, family),
+          staying: scope(staying, family),
+        }),
       );
     }),
   );
-  for (const holding of leaving) deleteHolding(dataDir, holding);
+  for (const admission of leaving) deleteAdmission(dataDir, admission);
 }
 
-/** What matters of attachments to the rules of one family. */
+/** What the rules of one family depend on. */
 interface Scope {
   readonly pods: readonly Prefix[];
   readonly isolations: readonly Isolation[];
 }
 
-function scope(holdings: readonly Holding[], family: Family): Scope {
-  const own = holdings.filter(({ addresses }) => ofFamily(addresses, family).length > 0);
+function scope(admissions: readonly Admission[], family: Family): Scope {
+  const own = admissions.filter(({ addresses }) => ofFamily(addresses, family).length > 0);
   const admitted = own.filter(({ backend }) => backend === 'iptables');
   return {
     pods: admitted.flatMap(({ addresses }) => ofFamily(addresses, family)),
@@ -80,13 +84,16 @@ function scope(holdings: readonly Holding[], family: Family): Scope {
   };
 }
 
-function dismissalLines(table: Table, leaving: Scope, staying: Scope): string[] {
+function dismissalLines(
+  table: Table,
+  { leaving, staying }: { readonly leaving: Scope; readonly staying: Scope },
+): string[] {
   const gone = leaving.pods.filter((pod) => !staying.pods.some((other) => other.equals(pod)));
   // A pod that the reference plugin let in may be on any bridge.
   const ended = hasStrangers(table, [...gone, ...staying.pods]) ? [] : leaving.isolations;
   return [
     ...departureLines(table, gone, staying.pods.length === 0),
-    ...releaseLines(table, ended, staying.isolations),
+    ...releaseLines(table, { ended, kept: staying.isolations }),
   ];
 }
 
@@ -99,18 +106,18 @@ function hasRules(family: Family): boolean {
 const change = (family: Family, linesFor: (table: Table) => string[]): void =>
   updateTable(family, 'filter', linesFor);
 
-/** CHECK: all rules of an attachment are there. */
-export function* checkRules(config: FirewallConfig, holding: Holding): Findings {
-  if (!needsIptables(holding)) return;
+/** CHECK: all rules of an admission are there. */
+export function* checkRules(config: FirewallConfig, admission: Admission): Findings {
+  if (!needsIptables(admission)) return;
   for (const family of FAMILIES) {
-    const pods = ofFamily(holding.addresses, family);
+    const pods = ofFamily(admission.addresses, family);
     if (pods.length === 0) continue;
     const table = readTable(family, 'filter');
     const missing = [
-      ...(holding.backend === 'iptables'
+      ...(admission.backend === 'iptables'
         ? missingAdmission(table, pods, config.iptablesAdminChainName)
         : []),
-      ...(holding.isolation === undefined ? [] : missingIsolation(table, holding.isolation)),
+      ...(admission.isolation === undefined ? [] : missingIsolation(table, admission.isolation)),
     ];
     const [first] = missing;
     if (first === undefined) continue;

@@ -84,13 +84,12 @@ export function missingIsolation(table: Table, isolation: Isolation): string[] {
 }
 
 /**
- * The lines that end isolations that no attachment asks for any more; `kept` are those that others ask for. With the last bridge
- * the chains go.
+ * The lines that end isolations that no attachment asks for any more; `kept` are those that others ask
+ * for. With the last bridge the chains go.
  */
 export function releaseLines(
   table: Table,
-  ended: readonly Isolation[],
-  kept: readonly Isolation[],
+  { ended, kept }: { readonly ended: readonly Isolation[]; readonly kept: readonly Isolation[] },
 ): string[] {
   const keptSpecs = new Set(kept.flatMap(bridgeRules).map(specOf));
   const specs = new Set(ended.flatMap(bridgeRules).map(specOf));

@@ -2,7 +2,7 @@
 import { distinct } from '#lib/addr/distinct.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
-import { cleanUp, CniError, CODE } from '#lib/cni/error.ts';
+import { CniError, CODE, everyStep } from '#lib/cni/error.ts';
 import { lastingEvidenceOf } from '#lib/ownership/evidence.ts';
 import { broken, type Finding, type Findings, unavailable } from '#lib/cni/finding.ts';
 import { type AttachmentCall, definePlugin } from '#lib/cni/plugin.ts';
@@ -12,16 +12,16 @@ import { isAtLeast, SPEC_VERSIONS } from '#lib/cni/version.ts';
 import { hasIptables } from '#lib/netfilter/iptables.ts';
 import { log } from '#lib/sys/process.ts';
 import { readSysctl } from '#lib/sys/sysctl.ts';
-import { type Backend, FirewallConfig, FirewallTeardown, type Holding } from './config.ts';
+import { type Backend, FirewallConfig, FirewallTeardown, type Admission } from './config.ts';
 import * as firewalld from './firewalld.ts';
 import { admit, checkRules, dismiss } from './iptables.ts';
 import type { Isolation } from './isolation.ts';
 import {
-  deleteHolding,
+  deleteAdmission,
   collectStale,
   listOthers,
-  loadHolding,
-  saveHolding,
+  loadAdmission,
+  saveAdmission,
   takeAddresses,
 } from './store.ts';
 
@@ -40,13 +40,13 @@ export const firewall = definePlugin({
     const { attachment, config } = call;
     const prevResult = requirePrevResult(call, NO_PREV_RESULT);
     const { dataDir } = config;
-    const wanted = holdingOf(config, attachment, prevResult, chooseBackend(config));
-    const former = loadHolding(dataDir, attachment);
+    const wanted = admissionOf(config, attachment, prevResult, chooseBackend(config));
+    const former = loadAdmission(dataDir, attachment);
     if (former !== undefined) release(config, [former]);
     using undo = new DisposableStack();
     undo.defer(() => release(config, [wanted]));
     takeAddresses(dataDir, wanted);
-    saveHolding(dataDir, wanted);
+    saveAdmission(dataDir, wanted);
     if (wanted.backend === 'firewalld') firewalld.addSources(wanted.zone, wanted.addresses);
     admit(config, wanted);
     if (wanted.isolation?.policy === 'isolated') warnOfBridge();
@@ -57,30 +57,29 @@ export const firewall = definePlugin({
   *check(call) {
     const { attachment, config } = call;
     const prevResult = requirePrevResult(call, NO_PREV_RESULT);
-    const backend = loadHolding(config.dataDir, attachment)?.backend ?? chooseBackend(config);
-    const wanted = holdingOf(config, attachment, prevResult, backend);
+    const backend = loadAdmission(config.dataDir, attachment)?.backend ?? chooseBackend(config);
+    const wanted = admissionOf(config, attachment, prevResult, backend);
     if (backend === 'firewalld') yield* checkSources(wanted);
     yield* checkRules(config, wanted);
   },
 
   del(call) {
     const { config, attachment } = call;
-    const known = loadHolding(config.dataDir, attachment);
-    release(config, known === undefined ? toldHoldings(call) : [known]);
-    // One that nobody can read goes too.
-    deleteHolding(config.dataDir, attachment);
+    const known = loadAdmission(config.dataDir, attachment);
+    release(config, known === undefined ? admissionsTold(call) : [known]);
+    // A corrupt file is deleted too.
+    deleteAdmission(config.dataDir, attachment);
   },
 
   gc(call) {
     const { config } = call;
-    const stale: Holding[] = [];
-    const ofBackend = (backend: Backend) => stale.filter((holding) => holding.backend === backend);
-    cleanUp(
-      () => collectStale(config.dataDir, call, stale),
-      () => release(config, ofBackend('iptables')),
-      // What firewalld refuses of one must not keep the others.
-      () => cleanUp(...ofBackend('firewalld').map((holding) => () => release(config, [holding]))),
-    );
+    everyStep((run) => {
+      const stale = collectStale(config.dataDir, call, run);
+      const ofBackend = (wanted: Backend) => stale.filter(({ backend }) => backend === wanted);
+      run(() => release(config, ofBackend('iptables')));
+      // If firewalld refuses one of them, the others are released all the same.
+      for (const admission of ofBackend('firewalld')) run(() => release(config, [admission]));
+    });
   },
 
   *status({ config: { backend, ingressPolicy } }) {
@@ -103,12 +102,12 @@ function chooseBackend({ backend }: FirewallConfig): Backend {
   return backend;
 }
 
-function holdingOf(
+function admissionOf(
   config: FirewallConfig,
   { network, containerID, ifName, netns }: Attachment,
   prevResult: Result,
   backend: Backend,
-): Holding {
+): Admission {
   return {
     network,
     containerID,
@@ -145,29 +144,29 @@ function isolationOf({ ingressPolicy }: FirewallConfig, prevResult: Result): Iso
   return { bridge: first.name, policy: ingressPolicy };
 }
 
-/** What the reference plugin may have made for the attachment, in either backend, as far as prevResult tells. */
-function toldHoldings({
+/** The admissions that the reference plugin may have made for the attachment, in either backend, as far as prevResult tells. */
+function admissionsTold({
   attachment,
   prevResult,
   config: { keys: config },
-}: AttachmentCall<FirewallTeardown>): Holding[] {
+}: AttachmentCall<FirewallTeardown>): Admission[] {
   if (prevResult === undefined || config === undefined) return [];
   const { ingressPolicy } = config;
   const [first] = prevResult.interfaces;
   // The namespace tells DEL nothing, and must not hold it up.
   const owner = { ...attachment, netns: undefined };
   const told = {
-    ...holdingOf({ ...config, ingressPolicy: undefined }, owner, prevResult, 'iptables'),
+    ...admissionOf({ ...config, ingressPolicy: undefined }, owner, prevResult, 'iptables'),
     isolation: ingressPolicy && first && { bridge: first.name, policy: ingressPolicy },
   };
   if (told.addresses.length === 0) return [];
   return firewalld.seesFirewalld() ? [told, { ...told, backend: 'firewalld' }] : [told];
 }
 
-/** Ends what attachments have; their files go when everything else is gone. */
+/** Ends admissions; their files go when everything else is gone. */
 function release(
   { dataDir }: Pick<FirewallTeardown, 'dataDir'>,
-  leaving: readonly Holding[],
+  leaving: readonly Admission[],
 ): void {
   if (leaving.length === 0) return;
   removeSources(dataDir, leaving);
@@ -175,7 +174,7 @@ function release(
 }
 
 /** firewalld forgets its sources when it ends: then there is nothing to remove. */
-function removeSources(dataDir: string, leaving: readonly Holding[]): void {
+function removeSources(dataDir: string, leaving: readonly Admission[]): void {
   const sources = leaving.filter(({ backend }) => backend === 'firewalld');
   if (sources.length === 0 || !firewalld.isFirewalldRunning()) return;
   const staying = listOthers(dataDir, sources);
@@ -188,7 +187,7 @@ function removeSources(dataDir: string, leaving: readonly Holding[]): void {
   }
 }
 
-function* checkSources({ zone, addresses }: Holding): Findings {
+function* checkSources({ zone, addresses }: Admission): Findings {
   const missing = firewalld.missingSources(zone, addresses);
   if (missing.length === 0) return;
   yield broken(

@@ -81,16 +81,20 @@ export function addElements(
   ];
 }
 
-/** What stands at a mapping's place. */
-export interface Standing {
+/** The elements that the maps have at a mapping's place, whosever they are. */
+export interface PresentElements {
   readonly verdict: ListedElement | undefined;
   readonly target: Target | undefined;
-  /** Take it out. */
+  /** The requests that delete them. */
   readonly removal: readonly Request[];
 }
 
-/** What stands at a place of the maps. @throws NetlinkError */
-export function standingAt(nftables: Nftables, family: Family, { maps, key }: Place): Standing {
+/** The elements at a place of the maps. @throws NetlinkError */
+export function presentAt(
+  nftables: Nftables,
+  family: Family,
+  { maps, key }: Place,
+): PresentElements {
   const table = TABLES[family];
   const verdict = nftables.getElement(table, maps.verdicts, key);
   const target = nftables.getElement(table, maps.targets, key);
@@ -104,16 +108,19 @@ export function standingAt(nftables: Nftables, family: Family, { maps, key }: Pl
   };
 }
 
-/** What an entry of a holder's index leads to; undefined if it is another's by now. @throws NetlinkError */
-export function heldBy(
+/**
+ * The elements that an entry of an owner's index stands for; undefined if they are another owner's by
+ * now. @throws NetlinkError
+ */
+export function presentOf(
   nftables: Nftables,
   family: Family,
-  holder: IndexKey,
+  owner: IndexKey,
   { value: full = new Uint8Array() }: ListedElement,
-): Standing | undefined {
-  const standing = standingAt(nftables, family, placeOf(full, family));
-  const { verdict } = standing;
-  return verdict === undefined || isOwner(verdict.comment, holder) ? standing : undefined;
+): PresentElements | undefined {
+  const present = presentAt(nftables, family, placeOf(full, family));
+  const { verdict } = present;
+  return verdict === undefined || isOwner(verdict.comment, owner) ? present : undefined;
 }
 
 /** What an element of a map of targets leads to. */

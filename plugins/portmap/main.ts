@@ -1,7 +1,7 @@
 /** portmap: lets ports of the host lead to ports of a container. Chained. CNI SPEC §2; example: conf/11-flannel-portmap.conflist. */
 import type { Address } from '#lib/addr/address.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
-import { cleanUp, step } from '#lib/cni/error.ts';
+import { everyStep, step } from '#lib/cni/error.ts';
 import { broken } from '#lib/cni/finding.ts';
 import { type AttachmentCall, definePlugin } from '#lib/cni/plugin.ts';
 import { ownAddresses, requirePrevResult } from '#lib/cni/prev-result.ts';
@@ -69,12 +69,11 @@ export const portmap = definePlugin({
 
   gc(call) {
     using nftables = openNftablesIfAny();
-    const pods: Address[] = [];
-    cleanUp(
-      () => nftables && maps.gcMappings(nftables, call, pods),
-      () => iptables.gcMappings(nftables, call),
-      () => forgetFlowsTo(pods),
-    );
+    everyStep((run) => {
+      const pods = nftables === undefined ? [] : maps.gcMappings(nftables, call, run);
+      run(() => iptables.gcMappings(nftables, call));
+      run(() => forgetFlowsTo(pods));
+    });
   },
 
   *status({ config: { backend, conditions } }) {
@@ -117,18 +116,13 @@ function unmap(call: TeardownCall): void {
   const areExpected = config.runtimeConfig !== undefined;
   const told = knownPods(call);
   using nftables = openNftablesIfAny();
-  const pods: Address[] = [];
-  cleanUp(
-    () => nftables && pods.push(...maps.deleteMappings(nftables, attachment, areExpected)),
-    () => {
-      if (iptables.deleteMappings(nftables, attachment)) pods.push(...told);
-    },
-    () => {
-      if (nftables && deleteReferenceRules(nftables, attachment.containerID, told))
-        pods.push(...told);
-    },
-    () => forgetFlowsTo(pods),
-  );
+  everyStep((run) => {
+    const own = run(() => nftables && maps.deleteMappings(nftables, attachment, areExpected)) ?? [];
+    const hadChains = run(() => iptables.deleteMappings(nftables, attachment)) === true;
+    const hadRules =
+      run(() => nftables && deleteReferenceRules(nftables, attachment.containerID, told)) === true;
+    run(() => forgetFlowsTo([...own, ...(hadChains || hadRules ? told : [])]));
+  });
 }
 
 const knownPods = ({ prevResult, attachment }: TeardownCall): Address[] =>

@@ -2,7 +2,7 @@
 import { type Address, FAMILIES } from '#lib/addr/address.ts';
 import { distinct } from '#lib/addr/distinct.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
-import { cleanUp } from '#lib/cni/error.ts';
+import type { RunStep } from '#lib/cni/error.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
 import type { IndexKey } from '#lib/netfilter/owner-index.ts';
@@ -11,14 +11,14 @@ import {
   deleteElements,
   deleteIfEmpty,
 } from '#lib/netfilter/element-transaction.ts';
-import { entryEvidence, indexKey, releaseStale } from '#lib/ownership/attachment-index.ts';
+import { entryEvidence, indexKey, listStale } from '#lib/ownership/attachment-index.ts';
 import { commentPrefix } from '#lib/ownership/owner.ts';
 import { addConditions } from './conditions.ts';
 import type { PortmapConfig } from './config.ts';
-import { addElements, type Entry, entryOf, heldBy, standingAt } from './element.ts';
+import { addElements, type Entry, entryOf, presentAt, presentOf } from './element.ts';
 import type { Forward } from './forward.ts';
-import { clearHolders, goneHolders, isOfContainer } from './holder.ts';
-import { addPod, findHolder, forgetPod, listPods } from './pods.ts';
+import { isOfContainer, listDeadOwners, makeRoom } from './port-owner.ts';
+import { addPod, findOwner, forgetPod, listPods } from './pods.ts';
 import { deleteEmpty, type Policy, structure, TABLES, workingChains } from './tables.ts';
 
 /** Adds mappings, in one transaction. @throws CniError if a live container holds one of the ports; NetlinkError */
@@ -31,7 +31,7 @@ export function addMappings(
   const entries = wanted.map((forward) => entryOf(owner, forward, config));
   const policies = policiesOf(entries);
   const evidence = entryEvidence(owner);
-  // What another interface of the same container has leads to it already.
+  // Mappings of another interface of the same container lead to it already.
   let shared: ReadonlySet<Entry> = new Set<Entry>();
   commitElements(nftables, {
     elements: () => {
@@ -48,12 +48,12 @@ export function addMappings(
     structure: () => policies.flatMap(structure),
     isWhole: () => areWhole(nftables, policies),
     clear: () => {
-      const cleared = clearHolders(nftables, owner, entries);
+      const cleared = makeRoom(nftables, owner, entries);
       ({ shared } = cleared);
       return cleared.requests;
     },
   });
-  // Now that the elements lead to it, DEL finds whatever the nft program makes of a chain.
+  // After the elements: DEL finds by them a chain that the nft program fills.
   for (const policy of policies) addConditions(nftables, policy);
 }
 
@@ -87,14 +87,14 @@ export function clearPorts(
   config: PortmapConfig,
 ): void {
   const entries = wanted.map((forward) => entryOf(owner, forward, config));
-  for (const holder of [indexKey(owner), ...goneHolders(nftables, owner, entries)]) {
-    deleteHolder(nftables, holder, false);
+  for (const key of [indexKey(owner), ...listDeadOwners(nftables, owner, entries)]) {
+    deleteOwned(nftables, key, false);
   }
 }
 
 /**
- * Deletes what leads to addresses that have a new owner: their network gave them out again. Whoever had them before is gone.
- * @throws NetlinkError
+ * Deletes the mappings to addresses that have a new owner: their network gave them out again, so that
+ * the former owner is gone. @throws NetlinkError
  */
 export function releaseReused(
   nftables: Nftables,
@@ -103,9 +103,9 @@ export function releaseReused(
 ): void {
   const own = indexKey(owner);
   for (const address of addresses) {
-    const holder = findHolder(nftables, own.network, address);
-    if (holder !== undefined && holder.attachment !== own.attachment) {
-      deleteHolder(nftables, holder, false);
+    const former = findOwner(nftables, own.network, address);
+    if (former !== undefined && former.attachment !== own.attachment) {
+      deleteOwned(nftables, former, false);
     }
   }
 }
@@ -118,25 +118,25 @@ export const deleteMappings = (
   nftables: Nftables,
   owner: Attachment,
   areExpected: boolean,
-): Address[] => deleteHolder(nftables, indexKey(owner), areExpected);
+): Address[] => deleteOwned(nftables, indexKey(owner), areExpected);
 
-function deleteHolder(nftables: Nftables, holder: IndexKey, areExpected: boolean): Address[] {
+function deleteOwned(nftables: Nftables, owner: IndexKey, areExpected: boolean): Address[] {
   const pods = new Map<string, Address>();
   for (const family of FAMILIES) {
     const table = { table: TABLES[family], rest: deleteEmpty(TABLES[family]) };
-    const found = deleteElements(nftables, table, holder, (indexed) => {
-      const standings = indexed.map((entry) => heldBy(nftables, family, holder, entry));
-      const targets = standings.flatMap((standing) => standing?.target?.address ?? []);
-      // Somebody deleted a target: only the list of all pods tells.
+    const found = deleteElements(nftables, table, owner, (indexed) => {
+      const present = indexed.map((entry) => presentOf(nftables, family, owner, entry));
+      const targets = present.flatMap((elements) => elements?.target?.address ?? []);
+      // If somebody deleted a target, only the list of all pods tells the address.
       const areAll = targets.length === indexed.length;
-      const led = distinct([...targets, ...(areAll ? [] : listPods(nftables, family, holder))]);
+      const led = distinct([...targets, ...(areAll ? [] : listPods(nftables, family, owner))]);
       for (const pod of led) pods.set(String(pod), pod);
       return {
         requests: [
-          ...standings.flatMap((standing) => standing?.removal ?? []),
-          ...led.flatMap((pod) => forgetPod(nftables, holder, pod)),
+          ...present.flatMap((elements) => elements?.removal ?? []),
+          ...led.flatMap((pod) => forgetPod(nftables, owner, pod)),
         ],
-        chains: standings.flatMap((standing) => standing?.verdict?.chain ?? []),
+        chains: present.flatMap((elements) => elements?.verdict?.chain ?? []),
       };
     });
     if (!found && areExpected) deleteIfEmpty(nftables, table);
@@ -144,18 +144,18 @@ function deleteHolder(nftables: Nftables, holder: IndexKey, areExpected: boolean
   return [...pods.values()];
 }
 
-/** Deletes the mappings of a network's attachments that are to go; adds to `pods` the addresses that they led to. @throws AggregateError */
-export function gcMappings(nftables: Nftables, scope: GcScope, pods: Address[]): void {
-  cleanUp(
-    ...FAMILIES.flatMap((family) => [
-      () =>
-        releaseStale(nftables, TABLES[family], scope, (key) => {
-          pods.push(...deleteHolder(nftables, key, false));
-        }),
-      () => deleteIfEmpty(nftables, { table: TABLES[family], rest: deleteEmpty(TABLES[family]) }),
-    ]),
-  );
-}
+/**
+ * Deletes the mappings of a network's attachments that a GC is to collect, each as a step.
+ * @returns the pod addresses that they led to
+ */
+export const gcMappings = (nftables: Nftables, scope: GcScope, run: RunStep): Address[] =>
+  FAMILIES.flatMap((family) => {
+    const table = TABLES[family];
+    const stale = run(() => listStale(nftables, table, scope)) ?? [];
+    const pods = stale.flatMap((key) => run(() => deleteOwned(nftables, key, false)) ?? []);
+    run(() => deleteIfEmpty(nftables, { table, rest: deleteEmpty(table) }));
+    return pods;
+  });
 
 /** The mappings, of those given, that do not work as they should. @throws NetlinkError */
 export const missingMappings = (
@@ -166,7 +166,7 @@ export const missingMappings = (
 ): Forward[] =>
   wanted.filter((forward) => {
     const entry = entryOf(owner, forward, config);
-    const { verdict, target } = standingAt(nftables, forward.family, entry);
+    const { verdict, target } = presentAt(nftables, forward.family, entry);
     if (verdict === undefined || target === undefined) return true;
     if (!areWhole(nftables, [entry.policy]) || lacksConditions(nftables, entry.policy)) return true;
     if (!verdict.comment?.startsWith(commentPrefix(owner))) return !isOfContainer(verdict, owner);

@@ -30,7 +30,7 @@ export function addPod(owner: Attachment, address: Address): Request {
 }
 
 /** Whose mappings lead to an address of a network. @throws NetlinkError */
-export function findHolder(
+export function findOwner(
   nftables: Nftables,
   network: string,
   address: Address,
@@ -40,24 +40,24 @@ export function findHolder(
   return element?.value && decodeIndexKey(element.value);
 }
 
-/** The addresses that the mappings of a holder lead to, by asking for everybody's. @throws NetlinkError */
-export const listPods = (nftables: Nftables, family: Family, holder: IndexKey): Address[] =>
+/** The addresses that an owner's mappings lead to. Reads the addresses of all owners. @throws NetlinkError */
+export const listPods = (nftables: Nftables, family: Family, owner: IndexKey): Address[] =>
   nftables
     .listElements(TABLES[family], OWNERS)
-    .filter(({ value }) => value && isSameKey(decodeIndexKey(value), holder))
+    .filter(({ value }) => value && isSameKey(decodeIndexKey(value), owner))
     .map(({ key }) => Address.fromBytes(key.subarray(DATA_TYPES.ifname.bytes)));
 
-/** Forgets whose the mappings to an address are, if they are the holder's. @throws NetlinkError */
-export function forgetPod(nftables: Nftables, holder: IndexKey, address: Address): Request[] {
-  const standing = findHolder(nftables, holder.network, address);
-  return standing !== undefined && isSameKey(standing, holder)
-    ? forgetOwner(holder.network, address)
+/** The requests that forget an owner of the mappings to an address; none if another owns them. @throws NetlinkError */
+export function forgetPod(nftables: Nftables, owner: IndexKey, address: Address): Request[] {
+  const present = findOwner(nftables, owner.network, address);
+  return present !== undefined && isSameKey(present, owner)
+    ? forgetOwner(owner.network, address)
     : [];
 }
 
-/** Forgets whose the mappings to an address of a network are, whoever it is. @throws NetlinkError */
+/** The requests that forget the owner of the mappings to an address, whoever that is. @throws NetlinkError */
 export const clearPod = (nftables: Nftables, network: string, address: Address): Request[] =>
-  findHolder(nftables, network, address) === undefined ? [] : forgetOwner(network, address);
+  findOwner(nftables, network, address) === undefined ? [] : forgetOwner(network, address);
 
 const forgetOwner = (network: string, address: Address): Request[] => [
   nft.deleteElement(TABLES[address.family], OWNERS, keyOf(network, address)),

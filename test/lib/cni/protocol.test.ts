@@ -4,7 +4,7 @@ import * as z from 'zod/mini';
 import { macArgument, parseArgs } from '#lib/cni/args.ts';
 import { parseConfig } from '#lib/cni/config.ts';
 import { parseEnvironment, validateIfName } from '#lib/cni/environment.ts';
-import { cleanUp, CniError, CODE, prefixed, toCniError } from '#lib/cni/error.ts';
+import { cleanUp, CniError, CODE, everyStep, prefixed, toCniError } from '#lib/cni/error.ts';
 import { integer, object, optional, parseWith } from '#lib/cni/schema.ts';
 import { compareVersions, isAtLeast } from '#lib/cni/version.ts';
 import { SysError } from '#lib/sys/error.ts';
@@ -133,6 +133,28 @@ test('a prefix keeps the code', (t) => {
     message: 'Cannot do it: busy',
     details: 'why',
   });
+});
+
+const failing = (): number => {
+  throw new CniError(CODE.IO_FAILURE, 'no');
+};
+
+test('everyStep() answers undefined for a step that fails, and goes on', (t) => {
+  const answers: unknown[] = [];
+  const error = t.throws(
+    () =>
+      everyStep((run) => {
+        answers.push(
+          run(failing),
+          run(() => 2),
+        );
+        throw new CniError(CODE.INTERNAL, 'neither');
+      }),
+    { instanceOf: AggregateError },
+  );
+  t.deepEqual(answers, [undefined, 2]);
+  t.is(toCniError(error).message, 'no; neither');
+  t.is(toCniError(error).code, CODE.IO_FAILURE);
 });
 
 test('cleanUp() runs every step and reports all failures with the code of the first', (t) => {

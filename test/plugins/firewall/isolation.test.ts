@@ -68,27 +68,27 @@ test('isolationLines() brings the jump before the one that accepts', (t) => {
 
 test('releaseLines() leaves the bridge that others ask for, but not the stricter policy', (t) => {
   const present = table(ENTRY, leave('br0'), STAY, enter('br0'), ...RETURNS);
-  t.deepEqual(releaseLines(present, [SAME], [SAME]), []);
-  t.deepEqual(releaseLines(present, [ISOLATED], [SAME]), [deleted(STAY)]);
+  t.deepEqual(releaseLines(present, { ended: [SAME], kept: [SAME] }), []);
+  t.deepEqual(releaseLines(present, { ended: [ISOLATED], kept: [SAME] }), [deleted(STAY)]);
 });
 
 test('releaseLines() leaves the chains to other bridges', (t) => {
   const present = table(ENTRY, leave('br1'), leave('br0'), enter('br1'), enter('br0'), ...RETURNS);
   const own = [leave('br0'), enter('br0')].map(deleted);
-  t.deepEqual(releaseLines(present, [SAME], [BR1]), own);
-  t.deepEqual(releaseLines(present, [SAME], []), own, 'a bridge of nobody known');
+  t.deepEqual(releaseLines(present, { ended: [SAME], kept: [BR1] }), own);
+  t.deepEqual(releaseLines(present, { ended: [SAME], kept: [] }), own, 'a bridge of nobody known');
 });
 
 test('releaseLines() takes the chains with the last bridge, unless others lead to them', (t) => {
   const own = [ENTRY, leave('br0', 'isolated'), STAY, enter('br0'), ...RETURNS];
-  t.deepEqual(releaseLines(table(...own), [ISOLATED], []), END);
+  t.deepEqual(releaseLines(table(...own), { ended: [ISOLATED], kept: [] }), END);
   const used = table(...own, '-A OTHER -j CNI-ISOLATION-STAGE-2');
   t.deepEqual(
-    releaseLines(used, [ISOLATED], []),
+    releaseLines(used, { ended: [ISOLATED], kept: [] }),
     [leave('br0', 'isolated'), STAY, enter('br0')].map(deleted),
   );
 });
 
 test('releaseLines() does nothing where nothing was asked for', (t) => {
-  t.deepEqual(releaseLines(table(ENTRY, ...RETURNS), [], []), []);
+  t.deepEqual(releaseLines(table(ENTRY, ...RETURNS), { ended: [], kept: [] }), []);
 });

@@ -1,4 +1,4 @@
-/** What else may stand in the place of a holding. */
+/** What else may stand in the place of an admission. */
 import {
   mkdirSync,
   readdirSync,
@@ -10,18 +10,18 @@ import {
 import { join } from 'node:path';
 import test from 'ava';
 import { Prefix } from '#lib/addr/prefix.ts';
-import type { Holding } from '#plugins/firewall/config.ts';
+import type { Admission } from '#plugins/firewall/config.ts';
 import {
-  deleteHolding,
+  deleteAdmission,
   listOthers,
-  loadHolding,
+  loadAdmission,
   lockChains,
-  saveHolding,
+  saveAdmission,
   takeAddresses,
 } from '#plugins/firewall/store.ts';
 import { plantVictim, temporaryFolder } from '#test/folder.ts';
 
-const HOLDING: Holding = {
+const ADMISSION: Admission = {
   network: 'net1',
   containerID: 'cid1',
   ifName: 'eth0',
@@ -30,26 +30,26 @@ const HOLDING: Holding = {
   addresses: [Prefix.parse('10.1.0.2/32')],
 };
 
-/** Saves a holding. @returns its file's name and its content */
+/** Saves an admission. @returns its file's name and its content */
 function saved(folder: string) {
-  saveHolding(folder, HOLDING);
+  saveAdmission(folder, ADMISSION);
   const [name = ''] = readdirSync(folder);
   return { name, content: readFileSync(join(folder, name), 'utf8') };
 }
 
-test('a link in the place of a holding is not followed', (t) => {
+test('a link in the place of an admission is not followed', (t) => {
   const { name, content } = saved(temporaryFolder(t));
   const victim = plantVictim(t, content);
   const folder = temporaryFolder(t);
   symlinkSync(victim.path, join(folder, name));
-  t.is(loadHolding(folder, HOLDING), undefined);
+  t.is(loadAdmission(folder, ADMISSION), undefined);
   t.deepEqual(listOthers(folder, []), []);
-  takeAddresses(folder, { ...HOLDING, containerID: 'cid2' });
-  deleteHolding(folder, HOLDING);
+  takeAddresses(folder, { ...ADMISSION, containerID: 'cid2' });
+  deleteAdmission(folder, ADMISSION);
   t.deepEqual(readdirSync(folder), []);
   symlinkSync(victim.path, join(folder, name));
-  saveHolding(folder, HOLDING);
-  t.is(loadHolding(folder, HOLDING)?.containerID, 'cid1');
+  saveAdmission(folder, ADMISSION);
+  t.is(loadAdmission(folder, ADMISSION)?.containerID, 'cid1');
   t.true(victim.isUntouched());
 });
 
@@ -60,7 +60,7 @@ test('a link in the place of the lock is refused by its name', (t) => {
   t.deepEqual(readdirSync(folder), ['lock']);
 });
 
-test('a holding that tells of another attachment than its name leads nobody out of the folder', (t) => {
+test('an admission that tells of another attachment than its name leads nobody out of the folder', (t) => {
   const folder = join(temporaryFolder(t), 'a', 'b');
   const { name, content } = saved(folder);
   const climbing = content.replace('cid1', '../../victim');
@@ -69,16 +69,16 @@ test('a holding that tells of another attachment than its name leads nobody out 
   const outside = join(folder, name.replace('cid1', '../../victim'));
   writeFileSync(outside, climbing);
   t.deepEqual(listOthers(folder, []), []);
-  takeAddresses(folder, { ...HOLDING, containerID: 'cid2' });
+  takeAddresses(folder, { ...ADMISSION, containerID: 'cid2' });
   t.is(readFileSync(outside, 'utf8'), climbing);
 });
 
-test('a folder in the place of a holding holds up nobody', (t) => {
+test('a folder in the place of an admission holds up nobody', (t) => {
   const folder = temporaryFolder(t);
   const { name } = saved(folder);
   renameSync(join(folder, name), join(folder, 'x'));
   mkdirSync(join(folder, name));
   t.deepEqual(listOthers(folder, []), []);
-  deleteHolding(folder, HOLDING);
+  deleteAdmission(folder, ADMISSION);
   t.true(readdirSync(folder).includes(name));
 });
