@@ -36,8 +36,11 @@ const folder = (cacheDir: string): string => join(cacheDir, 'results');
 const fileName = (network: string, { containerID, ifName }: RuntimeAttachment): string =>
   `${network}-${containerID}-${ifName}`;
 
-const pathOf = (cacheDir: string, network: string, attachment: RuntimeAttachment): string =>
-  join(folder(cacheDir), fileName(network, attachment));
+const pathOf = (
+  cacheDir: string,
+  { name }: Pick<Network, 'name'>,
+  attachment: RuntimeAttachment,
+): string => join(folder(cacheDir), fileName(name, attachment));
 
 /** Keeps the result of an ADD; `cniVersion` is the result's. @throws SysError */
 export function saveResult(
@@ -47,7 +50,7 @@ export function saveResult(
   result: Json,
 ): void {
   ensureStateFolder(folder(cacheDir), FOLDER_MODE);
-  const path = pathOf(cacheDir, network.name, attachment);
+  const path = pathOf(cacheDir, network, attachment);
   replaceFile(path, encodeEntry(network, attachment, result));
 }
 
@@ -70,7 +73,7 @@ function encodeEntry(network: Network, attachment: RuntimeAttachment, result: Js
 /** The result of an attachment's ADD; undefined if there is none. @throws CniError if the entry is corrupt; SysError */
 export function loadResult(
   cacheDir: string,
-  network: string,
+  network: Pick<Network, 'name'>,
   attachment: RuntimeAttachment,
 ): Result | undefined {
   const text = readState(pathOf(cacheDir, network, attachment));
@@ -88,7 +91,7 @@ export const resultJson = (result: Result, cniVersion: string): Json =>
 /** Forgets an attachment; absence is accepted. @throws SysError */
 export function deleteResult(
   cacheDir: string,
-  network: string,
+  network: Pick<Network, 'name'>,
   attachment: RuntimeAttachment,
 ): void {
   deleteState(pathOf(cacheDir, network, attachment));

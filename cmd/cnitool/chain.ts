@@ -66,7 +66,7 @@ export function checkNetwork(host: Host, network: Network, attachment: RuntimeAt
 }
 
 function cachedResult(host: Host, network: Network, attachment: RuntimeAttachment) {
-  const result = loadResult(host.cacheDir, network.name, attachment);
+  const result = loadResult(host.cacheDir, network, attachment);
   return result && resultJson(result, network.cniVersion);
 }
 
@@ -78,7 +78,7 @@ export function deleteNetwork(host: Host, network: Network, attachment: RuntimeA
   for (const plugin of network.plugins.toReversed()) {
     runCommand(host, plugin, 'DEL', { network, attachment, prevResult });
   }
-  deleteResult(host.cacheDir, network.name, attachment);
+  deleteResult(host.cacheDir, network, attachment);
 }
 
 /** A corrupt entry must not hold up DEL: DEL does without, and the entry is deleted. */
@@ -87,7 +87,7 @@ const cachedResultOrNone = (host: Host, network: Network, attachment: RuntimeAtt
     () => cachedResult(host, network, attachment),
     instanceOf(CniError),
     () => {
-      deleteResult(host.cacheDir, network.name, attachment);
+      deleteResult(host.cacheDir, network, attachment);
       return undefined;
     },
   );

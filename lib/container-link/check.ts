@@ -45,15 +45,14 @@ export function* checkContainerLink(
   return link;
 }
 
-/** The host's end of the container's interface, as it was found or not, has the right hardware address and MTU. */
+/** `end`, the host's end of the container's interface `link`, is there, with the right hardware address and MTU. */
 export function* checkHostEnd(
-  end: Link | undefined,
-  { name }: Link,
+  { end, link }: { readonly end: Link | undefined; readonly link: Link },
   result: Result,
   { mtuBytes }: MtuConfig,
 ): Findings {
   if (end === undefined) {
-    yield broken(`The host's end of container interface "${name}" not found`);
+    yield broken(`The host's end of container interface "${link.name}" not found`);
     return;
   }
   const expected = result.interfaces.find((made) => made.name === end.name && !made.sandbox);
@@ -82,7 +81,7 @@ export function* checkAddresses(rtnl: Netlink, link: Link, plan: RoutePlan): Fin
   }
   for (const route of plannedRoutes(plan, link)) {
     const present = listRoutes(rtnl, route.dst.family, link);
-    if (!present.some((candidate) => isAsPlanned(candidate, route))) {
+    if (!present.some((candidate) => isAsPlanned({ candidate, planned: route }))) {
       yield missingRoute(route, link);
     }
   }
@@ -102,7 +101,10 @@ export function* checkConnected(rtnl: Netlink, link: Link, ips: AddressPlan['ips
 const RT_TABLE_MAIN = 254;
 
 /** Defaults of the main table are compared by network alone, as the reference does: containers may choose another gateway. */
-function isAsPlanned(candidate: Route, planned: Route): boolean {
+function isAsPlanned({
+  candidate,
+  planned,
+}: Readonly<Record<'candidate' | 'planned', Route>>): boolean {
   const table = planned.table ?? RT_TABLE_MAIN;
   if (!candidate.dst.equals(planned.dst) || candidate.table !== table) return false;
   if (planned.dst.bits === 0 && table === RT_TABLE_MAIN) return true;

@@ -76,7 +76,7 @@ function entries(
       .filter((address) => address.family === family)
       .map((address, number) => {
         const exempt = exemptions(address, policy);
-        const chain = policyChain(owner.network, exempt.join(' '));
+        const chain = policyChain(owner, exempt.join(' '));
         return { table: TABLES[family], family, address: address.address, number, exempt, chain };
       }),
   );
@@ -133,7 +133,7 @@ function structure({ table, family, exempt, chain }: Entry): Request[] {
   ]);
   return [
     nft.addTable(table, COMMENT),
-    nft.addMap(table, PODS, addressType, DATA_TYPES.verdict),
+    nft.addMap(table, PODS, { key: addressType, value: DATA_TYPES.verdict }),
     addIndex(table, addressType),
     nft.addChain(table, POSTROUTING, { type: 'nat', hook: 'postrouting', priority: SRCNAT }),
     nft.deleteRules(table, POSTROUTING),

@@ -20,8 +20,7 @@ export function gcReferenceRules(nftables: Nftables, scope: GcScope): void {
   const isStale = staleness(scope, commentPrefix);
   deleteRules(
     nftables,
-    ({ comment = '' }) =>
-      isInNetwork(comment, scope.network) && isStale(prefixIn(comment), () => false),
+    ({ comment = '' }) => isInNetwork(comment, scope) && isStale(prefixIn(comment), () => false),
   );
 }
 

@@ -62,6 +62,12 @@ export interface Request {
   readonly body: Uint8Array;
 }
 
+/** The messages before the first and after the last request of a batch. */
+interface BatchLimits {
+  readonly begin: Request;
+  readonly end: Request;
+}
+
 /** Carries datagrams: the kernel's socket, or in tests a function that answers. */
 export interface Transport extends Disposable {
   send(bytes: Uint8Array): void;
@@ -177,7 +183,7 @@ export class Netlink implements Disposable {
    * at all (nfnetlink batches). Answers come in the order of the requests: each refused one has its own, and the last asks for one in any case.
    * @throws NetlinkError for the first refused
    */
-  batch(begin: Request, requests: readonly Request[], end: Request): void {
+  batch({ begin, end }: BatchLimits, requests: readonly Request[]): void {
     if (requests.length === 0) return;
     const wait = this.#begin(`${begin.op} with ${requests.length} requests`);
     const first = this.#sequence + 1;

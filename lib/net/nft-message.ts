@@ -221,7 +221,7 @@ export const nft = {
     }),
 
   /** Accepts one that exists with the same types. */
-  addMap: (table: Table, set: string, key: DataType, value: DataType) =>
+  addMap: (table: Table, set: string, { key, value }: { key: DataType; value: DataType }) =>
     request(`add map ${label(table)} ${set}`, 'NEWSET', {
       family: table.family,
       flags: NLM_F.CREATE,

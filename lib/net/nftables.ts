@@ -31,7 +31,7 @@ export class Nftables implements Disposable {
 
   /** Carries out all requests or none. @throws NetlinkError */
   commit(requests: readonly Request[]): void {
-    this.#netlink.batch(BATCH.begin, requests, BATCH.end);
+    this.#netlink.batch(BATCH, requests);
   }
 
   /**

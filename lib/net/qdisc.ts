@@ -174,7 +174,7 @@ export function addIngressQdisc(rtnl: Netlink, { name, index }: Link): void {
  * Sends all that comes in by an interface out by another one instead. Needs the ingress qdisc. As `tc filter add dev DEV
  * parent ffff: prio 1 u32 match u32 0 0 flowid 1:1 action mirred egress redirect dev TARGET`. @throws NetlinkError
  */
-export function addRedirect(rtnl: Netlink, { name, index }: Link, target: Link): void {
+export function addRedirect(rtnl: Netlink, { from, to }: { from: Link; to: Link }): void {
   // struct tc_u32_sel with one key that compares nothing.
   const selector = Buffer.alloc(16 + 16);
   selector.writeUInt8(TC_U32_TERMINAL, 0);
@@ -182,16 +182,16 @@ export function addRedirect(rtnl: Netlink, { name, index }: Link, target: Link):
   const mirred = Buffer.alloc(MIRRED.BYTES);
   mirred.writeInt32LE(TC_ACT_STOLEN, MIRRED.ACTION);
   mirred.writeInt32LE(TCA_EGRESS_REDIR, MIRRED.EACTION);
-  mirred.writeUInt32LE(target.index, MIRRED.IFINDEX);
+  mirred.writeUInt32LE(to.index, MIRRED.IFINDEX);
   const action = attr.nested(1, [
     attr.text(TCA_ACT.KIND, 'mirred'),
     attr.nested(TCA_ACT.OPTIONS, [attr.bytes(TCA_MIRRED_PARMS, mirred)]),
   ]);
   rtnl.request({
-    op: `add filter dev ${name}`,
+    op: `add filter dev ${from.name}`,
     type: RTM.NEWTFILTER,
     flags: NLM_F.CREATE | NLM_F.EXCL,
-    body: encode({ index, parent: INGRESS_HANDLE, info: filterInfo }, [
+    body: encode({ index: from.index, parent: INGRESS_HANDLE, info: filterInfo }, [
       attr.text(TCA.KIND, 'u32'),
       attr.nested(TCA.OPTIONS, [
         attr.u32(TCA_U32.CLASSID, 0x0001_0001),

@@ -64,11 +64,11 @@ export const rulesOf = ({ rules }: Table, chain: string): Rule[] =>
   rules.filter((rule) => rule.chain === chain);
 
 /** Whether a chain has a rule, whatever its comment. */
-export const hasRule = ({ rules }: Table, chain: string, spec: string): boolean =>
+export const hasRule = ({ rules }: Table, { chain, spec }: Pick<Rule, 'chain' | 'spec'>): boolean =>
   rules.some((rule) => rule.chain === chain && rule.spec === spec);
 
 /** The rules of a chain that lead to another. */
-export const jumpsTo = (table: Table, chain: string, target: string): Rule[] =>
+export const jumpsTo = (table: Table, { chain, target }: Pick<Rule, 'chain' | 'target'>): Rule[] =>
   rulesOf(table, chain).filter((rule) => rule.target === target);
 
 /** The lines that make chains which are missing. */

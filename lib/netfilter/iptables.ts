@@ -105,7 +105,7 @@ function deleteFromLegacy(
 ): void {
   const program = `${PROGRAMS[family]}-legacy`;
   const table = save(program, name);
-  const jumps = jumpsTo(table, entry, chain);
+  const jumps = jumpsTo(table, { chain: entry, target: chain });
   const texts = sources?.map((address) => String(Prefix.host(address)));
   const own = jumps.filter((rule) => texts?.includes(optionOf(rule, '-s') ?? '') ?? true);
   const isLast = own.length === jumps.length;

@@ -58,7 +58,7 @@ export function decodeIndexKey(key: Uint8Array): IndexKey {
 
 /** Makes the map in a table; `value` is the type of what is remembered. */
 export const addIndex = (table: Table, value: DataType): Request =>
-  nft.addMap(table, MAP, INDEX_KEY_TYPE, value);
+  nft.addMap(table, MAP, { key: INDEX_KEY_TYPE, value });
 
 /** Deletes the map; refused with EBUSY while anything is in it. */
 export const deleteEmptyIndex = (table: Table): Request => nft.deleteEmptySet(table, MAP);

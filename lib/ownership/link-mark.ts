@@ -31,13 +31,17 @@ const evidenceIn = (alias: string): string =>
   alias.includes(SEPARATOR) ? alias.slice(alias.indexOf(SEPARATOR) + SEPARATOR.length) : '';
 
 /** The interfaces of a kind that are marked as a network's; other suites leave no mark. @throws NetlinkError */
-export const listMarkedLinks = (host: Netlink, kind: string, network: string): Link[] =>
-  listLinks(host).filter((link) => link.kind === kind && isInNetwork(link.alias ?? '', network));
+export const listMarkedLinks = (
+  host: Netlink,
+  kind: string,
+  owner: Pick<Owner, 'network'>,
+): Link[] =>
+  listLinks(host).filter((link) => link.kind === kind && isInNetwork(link.alias ?? '', owner));
 
 /** Deletes the interfaces of a kind that are marked as a network's and that a GC is to collect. @throws AggregateError */
 export function deleteStaleLinks(host: Netlink, kind: string, scope: GcScope): void {
   const isStale = staleness(scope, commentPrefix);
-  const own = listMarkedLinks(host, kind, scope.network);
+  const own = listMarkedLinks(host, kind, scope);
   cleanUp(
     ...own.map(({ index, alias = '' }) => () => {
       if (isStale(prefixIn(alias), () => provesGone(evidenceIn(alias)))) deleteLink(host, index);

@@ -35,7 +35,7 @@ export const prefixIn = (comment: string): string =>
   /^[0-9a-f]{16}-[0-9a-f]{16}, /.exec(comment)?.[0] ?? '';
 
 /** Whether a comment names an owner in a network. */
-export const isInNetwork = (comment: string, network: string): boolean =>
+export const isInNetwork = (comment: string, { network }: Pick<Owner, 'network'>): boolean =>
   comment.startsWith(`${networkTag(network)}-`);
 
 /** The comment of an nftables element, for people to read; the network's name comes last: it may be cut. */
@@ -46,7 +46,7 @@ export const ownerComment = (owner: Owner): string =>
   );
 
 /** The name of a chain that holds a network's policy; the nft program takes no names that begin with a digit. */
-export const policyChain = (network: string, policy: string): string =>
+export const policyChain = ({ network }: Pick<Owner, 'network'>, policy: string): string =>
   `net-${network.slice(0, 64)}-${sha512(policy).slice(0, 8)}`;
 
 /** A name that the reference plugins made of a container: prefix and digits up to a length. */

@@ -145,17 +145,18 @@ export function readStdin(limitBytes: number): Buffer {
 }
 
 /** Writes all of a text to standard output. @throws SysError, EPIPE when nobody reads, ETIMEDOUT when nobody reads for long */
-export const writeStdout = (text: string): void => writeAll(1, 'standard output', text);
+export const writeStdout = (text: string): void =>
+  writeAll({ fd: 1, name: 'standard output' }, text);
 
 /** Writes a line for the log. Nobody may be reading: that is no reason to fail. */
 export function log(line: string): void {
-  recover(() => writeAll(2, 'standard error', `${line}\n`), sysError());
+  recover(() => writeAll({ fd: 2, name: 'standard error' }, `${line}\n`), sysError());
 }
 
-function writeAll(fd: number, stream: string, text: string): void {
+function writeAll({ fd, name }: { fd: number; name: string }, text: string): void {
   let rest: Buffer = Buffer.from(text);
   while (rest.length > 0) {
-    rest = rest.subarray(whenReady(stream, () => writeSync(fd, rest)));
+    rest = rest.subarray(whenReady(name, () => writeSync(fd, rest)));
   }
 }
 

@@ -42,7 +42,7 @@ export function limitEgress(
   replaceTokenBucket(host, ifb, bucket);
   ensureIngressQdisc(host, veth);
   undo.defer(() => deleteIngressQdisc(host, veth));
-  addRedirect(host, veth, ifb);
+  addRedirect(host, { from: veth, to: ifb });
   return ifb;
 }
 

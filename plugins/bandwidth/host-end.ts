@@ -10,8 +10,7 @@ import type { Result } from '#lib/cni/result.ts';
  * one made. @throws CniError INVALID_CONFIG, NetlinkError
  */
 export function findHostVeth(
-  host: Netlink,
-  container: Netlink,
+  { host, container }: { readonly host: Netlink; readonly container: Netlink },
   ifName: string,
   { interfaces }: Result,
 ): Link {

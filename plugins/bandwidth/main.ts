@@ -37,7 +37,7 @@ export const bandwidth = definePlugin({
     using netns = openContainer(attachment);
     using container = openRtnl(netns);
     using undo = new DisposableStack();
-    const veth = findHostVeth(host, container, attachment.ifName, prevResult);
+    const veth = findHostVeth({ host, container }, attachment.ifName, prevResult);
     if (ingress !== undefined) {
       refuseChosenQdisc(host, veth);
       undo.defer(() => deleteRootQdisc(host, veth));
@@ -66,7 +66,7 @@ export const bandwidth = definePlugin({
     using host = openRtnl();
     using netns = openContainer(attachment);
     using container = openRtnl(netns);
-    const veth = findHostVeth(host, container, attachment.ifName, prevResult);
+    const veth = findHostVeth({ host, container }, attachment.ifName, prevResult);
     if (ingress !== undefined) yield* checkBucket(host, veth, bucketFor(ingress));
     if (egress === undefined) return;
     yield* checkEgress(host, veth, ifbName(attachment), bucketFor(egress));

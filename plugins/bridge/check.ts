@@ -38,8 +38,8 @@ export function* checkAttachment(call: BridgeCall): Findings {
   const port = link === undefined ? undefined : getPeer(host, link);
   const ips = ownAddresses(prevResult, attachment);
   if (link !== undefined) {
-    yield* checkHostEnd(port, link, prevResult, config);
-    if (port !== undefined) yield* checkPort(port, bridge, config);
+    yield* checkHostEnd({ end: port, link }, prevResult, config);
+    if (port !== undefined) yield* checkPort({ port, bridge }, config);
     yield* checkAddresses(container, link, { ips, routes: prevResult.routes });
     yield* checkConnected(container, link, ips);
   }
@@ -84,7 +84,10 @@ function* checkBridge(
   return bridge;
 }
 
-function* checkPort(port: Link, bridge: Link | undefined, config: BridgeConfig): Findings {
+function* checkPort(
+  { port, bridge }: { port: Link; bridge: Link | undefined },
+  config: BridgeConfig,
+): Findings {
   if (bridge !== undefined && port.master !== bridge.index) {
     yield broken(`"${port.name}" is not a port of bridge "${bridge.name}"`);
   }

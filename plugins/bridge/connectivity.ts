@@ -18,9 +18,9 @@ type BridgeCall = Call<BridgeConfig>;
 
 /** What keeps ADD from working, or pods that run from being reached. */
 export function* checkConnectivity(call: BridgeCall): Findings {
-  const { config, network } = call;
+  const { config } = call;
   using host = openRtnl();
-  const pods = listMarkedLinks(host, VETH, network);
+  const pods = listMarkedLinks(host, VETH, call);
   const found = findBridge(host, config.bridge);
   const bridge = 'bridge' in found ? found.bridge : undefined;
   if (bridge === undefined && 'reason' in found && getLink(host, config.bridge) !== undefined) {

@@ -92,7 +92,7 @@ function createVlanGateway(
   undo: DisposableStack,
 ): Link {
   const near = randomVethName();
-  // Before: the kernel may do it and its answer be lost.
+  // If the reply is lost, the kernel may still have acted: the undo comes first.
   undo.defer(() => deleteLink(host, near));
   try {
     const { mtuBytes } = bridge;
@@ -113,73 +113,83 @@ function createVlanGateway(
   return gateway;
 }
 
+/** The interface that has the gateway's addresses, and the bridge whose ports use them: often one and the same. */
+interface Gateway {
+  readonly link: Link;
+  readonly bridge: Link;
+}
+
 /** Gives the gateway its addresses and lets the host forward. @throws CniError */
 export function ensureGateways(
   host: Netlink,
-  link: Link,
-  bridge: Link,
+  gateway: Gateway,
   plan: GatewayPlan,
   config: BridgeConfig,
 ): void {
+  const { link } = gateway;
   const what =
     config.vlan === 0
       ? 'failed to set bridge addr'
       : 'failed to set vlan interface for bridge with addr';
   requireIpv6Mtu(plan.gateways, link.mtuBytes, `the MTU of "${link.name}"`);
-  for (const gateway of plan.gateways) {
-    step(what, () => ensureAddress(host, { link, bridge }, gateway, plan, config.forceAddress));
+  for (const wanted of plan.gateways) {
+    step(what, () => ensureAddress(host, gateway, { wanted, plan, force: config.forceAddress }));
   }
   enableForwarding(plan.gateways.map(({ family }) => family));
 }
 
+/** An address that the gateway is to have, beside the others of the plan; with `force` whatever else it has. */
+interface WantedAddress {
+  readonly wanted: Prefix;
+  readonly plan: GatewayPlan;
+  readonly force: boolean;
+}
+
 function ensureAddress(
   host: Netlink,
-  { link, bridge }: { link: Link; bridge: Link },
-  gateway: Prefix,
-  { gateways }: GatewayPlan,
-  force: boolean,
+  gateway: Gateway,
+  { wanted, plan, force }: WantedAddress,
 ): void {
+  const { link } = gateway;
   const present = listAddresses(host, link).map(({ prefix }) => prefix);
-  if (present.some((prefix) => prefix.equals(gateway))) return;
-  const others = present.filter((prefix) => !gateways.some((own) => own.equals(prefix)));
-  const foreign = others.filter((prefix) => isInTheWay(prefix, gateway));
-  if (foreign.length > 0 && !force) requireUnusedAddress(host, link, bridge, foreign, gateway);
+  if (present.some((prefix) => prefix.equals(wanted))) return;
+  const others = present.filter((prefix) => !plan.gateways.some((own) => own.equals(prefix)));
+  const foreign = others.filter((prefix) => isInTheWay({ present: prefix, wanted }));
+  if (foreign.length > 0 && !force) requireUnused(host, gateway, { foreign, wanted });
   for (const prefix of foreign) deleteAddress(host, link, prefix);
   // Another ADD may be quicker.
-  recover(() => addAddress(host, link, gateway, { noDad: true }), netlinkError('EEXIST'));
+  recover(() => addAddress(host, link, wanted, { noDad: true }), netlinkError('EEXIST'));
   keepMac(host, link);
 }
 
-/** A bridge has one IPv4 address for its containers; IPv6 ones get on unless their networks overlap. */
-function isInTheWay(prefix: Prefix, gateway: Prefix): boolean {
-  if (prefix.family !== gateway.family || prefix.address.isLinkLocal) return false;
-  return gateway.family === 4 || prefix.overlaps(gateway);
+/** A bridge has one IPv4 address for its containers. IPv6 addresses are in each other's way only if their networks overlap. */
+function isInTheWay({ present, wanted }: { present: Prefix; wanted: Prefix }): boolean {
+  if (present.family !== wanted.family || present.address.isLinkLocal) return false;
+  return wanted.family === 4 || present.overlaps(wanted);
 }
 
-/** An address of a former subnet may go if no container is left that could use it. @throws CniError otherwise */
-function requireUnusedAddress(
+/** Addresses of a former subnet may go if no container is left that could use them. @throws CniError otherwise */
+function requireUnused(
   host: Netlink,
-  link: Link,
-  bridge: Link,
-  foreign: readonly Prefix[],
-  gateway: Prefix,
+  { link, bridge }: Gateway,
+  { foreign, wanted }: { foreign: readonly Prefix[]; wanted: Prefix },
 ): void {
   const ports = listLinks(host, bridge).map(({ name }) => name);
   if (ports.length === 0) {
     log(
-      `cni-suite: bridge "${link.name}" had ${foreign.join(', ')} from an earlier subnet, replaced by ${gateway}`,
+      `cni-suite: bridge "${link.name}" had ${foreign.join(', ')} from an earlier subnet, replaced by ${wanted}`,
     );
     return;
   }
   throw new CniError(
     CODE.INTERNAL,
-    `"${link.name}" already has an IP address different from ${gateway}`,
+    `"${link.name}" already has an IP address different from ${wanted}`,
     `it has ${foreign.join(', ')}, and these ports use it: ${ports.join(', ')}. ` +
       `Delete the pods behind them and the address replaces itself, or set "forceAddress": true`,
   );
 }
 
-/** Setting the address that it has makes it permanent: else a bridge takes the lowest of its ports'. */
+/** Keeps a bridge's hardware address: setting the address that it has makes it permanent. Otherwise a bridge takes the lowest of its ports'. */
 function keepMac(host: Netlink, { index }: Link): void {
   const link = getLink(host, index);
   if (link?.mac === undefined || link.mac === '00:00:00:00:00:00') return;

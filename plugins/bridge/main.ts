@@ -62,11 +62,11 @@ export const bridge = definePlugin({
     requireIpv6Mtu(addresses, config.mtuBytes, 'the key "mtu"');
     const bridgeLink = ensureBridge(host, config, plan.gateways[0]?.address, undo);
     const gateway = ensureGatewayLink(host, bridgeLink, config, undo);
-    ensureGateways(host, gateway, bridgeLink, plan, config);
+    ensureGateways(host, { link: gateway, bridge: bridgeLink }, plan, config);
 
     const end = { netns, rtnl, owner: attachment, mac };
     const { hostEnd: port, link } = connectPort(host, end, bridgeLink, config, undo);
-    warnOfLargeFrames(bridgeLink, port);
+    warnOfLargeFrames({ bridge: bridgeLink, port });
     const container = { netns, rtnl, link };
     if (config.macSpoofCheck && link.mac !== undefined)
       addSpoofCheck(attachment, port.name, link.mac, undo);
@@ -74,7 +74,7 @@ export const bridge = definePlugin({
     else if (!config.interfaceStaysDown) setLinkUp(rtnl, link);
     if (config.masquerade !== undefined) masquerade(attachment, addresses, config.masquerade, undo);
 
-    if (!config.interfaceStaysDown) awaitForwarding(host, bridgeLink, port);
+    if (!config.interfaceStaysDown) awaitForwarding(host, { bridge: bridgeLink, port });
     introduce(host, gateway, container, addresses);
     // A bridge that somebody else made may have taken a hardware address from its new port.
     const bridgeNow = getLink(host, bridgeLink.index) ?? bridgeLink;

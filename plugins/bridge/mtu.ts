@@ -31,7 +31,7 @@ export function raiseMtu(
 }
 
 /** Says so where a pod gets a larger MTU than its bridge has. */
-export function warnOfLargeFrames(bridge: Link, port: Link): void {
+export function warnOfLargeFrames({ bridge, port }: { bridge: Link; port: Link }): void {
   if (port.mtuBytes <= bridge.mtuBytes) return;
   log(
     `bridge: "${bridge.name}" has MTU ${bridge.mtuBytes}, the pod's interface ${port.mtuBytes}: larger frames vanish at the bridge. Set "mtu" in the network configuration`,

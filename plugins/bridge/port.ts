@@ -49,7 +49,10 @@ function portVlans({ vlan, trunk }: BridgeConfig): PortVlan[] {
 }
 
 /** Waits until the port is up and the bridge uses it, or will after its spanning tree protocol. @throws CniError with its state */
-export function awaitForwarding(host: Netlink, bridge: Link, { index, name }: Link): void {
+export function awaitForwarding(
+  host: Netlink,
+  { bridge, port: { index, name } }: { bridge: Link; port: Link },
+): void {
   let state = 'unknown';
   const forwards = poll(
     () => {

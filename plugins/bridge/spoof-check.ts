@@ -121,7 +121,7 @@ export function gcSpoofChecks(scope: GcScope): void {
   const isStale = staleness(scope, commentPrefix);
   const collect = (names: Names): void => {
     const owner = nftables.listRules(TABLE, names.outer)[0]?.comment ?? '';
-    if (!isInNetwork(owner, scope.network)) return;
+    if (!isInNetwork(owner, scope)) return;
     const isGone = () =>
       nftables.listRules(TABLE, names.inner).some(({ comment }) => provesGone(comment));
     if (isStale(prefixIn(owner), isGone)) deleteChains(nftables, names);

@@ -7,6 +7,10 @@ import { instanceOf, recover } from '#lib/sys/recover.ts';
 
 const SERVICE = 'org.fedoraproject.FirewallD1';
 
+/** The objects that are asked: the bus itself, and firewalld. */
+const BUS = { service: 'org.freedesktop.DBus', path: '/org/freedesktop/DBus' };
+const FIREWALLD = { service: SERVICE, path: '/org/fedoraproject/FirewallD1' };
+
 /** Where the system bus is if DBUS_SYSTEM_BUS_ADDRESS does not say (D-Bus specification, "Well-known Message Bus Instances"). */
 const SOCKET = '/run/dbus/system_bus_socket';
 
@@ -25,12 +29,7 @@ type Answer =
 /** Whether firewalld runs. Without the socket of a bus nothing is started to ask. @throws CniError if the bus can't be asked */
 export function isFirewalldRunning(): boolean {
   if (!hasBus()) return false;
-  const answer = call('org.freedesktop.DBus', '/org/freedesktop/DBus', [
-    'org.freedesktop.DBus',
-    'NameHasOwner',
-    's',
-    SERVICE,
-  ]);
+  const answer = call(BUS, ['org.freedesktop.DBus', 'NameHasOwner', 's', SERVICE]);
   if (answer.code === undefined) return answer.value === true;
   // firewalld can't do without a bus either: what is there is what one left.
   if (answer.code === NO_BUS) return false;
@@ -54,7 +53,7 @@ function hasBus(): boolean {
 /** Makes addresses sources of a zone; those that are already are accepted. @throws CniError with what firewalld said */
 export function addSources(zone: string, addresses: readonly Prefix[]): void {
   for (const source of addresses) {
-    const answer = callZone('addSource', zone, source);
+    const answer = callZone('addSource', { zone, source });
     if (answer.code !== undefined && answer.code !== 'ZONE_ALREADY_SET') {
       throw failed(`add source "${source}" to zone "${zone}"`, answer);
     }
@@ -67,7 +66,7 @@ const ABSENT = new Set(['UNKNOWN_SOURCE', 'NOT_ENABLED', 'INVALID_ZONE']);
 /** Ends that; absence, of the zone too, is accepted. @throws CniError with what firewalld said */
 export function removeSources(zone: string, addresses: readonly Prefix[]): void {
   for (const source of addresses) {
-    const answer = callZone('removeSource', zone, source);
+    const answer = callZone('removeSource', { zone, source });
     // A source of another zone is somebody else's.
     const isElsewhere = answer.code === 'ZONE_CONFLICT';
     if (answer.code !== undefined && !isElsewhere && !ABSENT.has(answer.code)) {
@@ -79,7 +78,7 @@ export function removeSources(zone: string, addresses: readonly Prefix[]): void 
 /** Those addresses that are no sources of a zone. @throws CniError with what firewalld said */
 export function missingSources(zone: string, addresses: readonly Prefix[]): Prefix[] {
   return addresses.filter((source) => {
-    const answer = callZone('querySource', zone, source);
+    const answer = callZone('querySource', { zone, source });
     if (answer.code !== undefined) throw failed(`query zone "${zone}"`, answer);
     return answer.value !== true;
   });
@@ -88,17 +87,11 @@ export function missingSources(zone: string, addresses: readonly Prefix[]): Pref
 const failed = (what: string, { code, words }: { code: string; words: string }): CniError =>
   new CniError(CODE.IO_FAILURE, `Cannot ${what}: ${words}`, code);
 
-const callZone = (method: string, zone: string, source: Prefix): Answer =>
-  call(SERVICE, '/org/fedoraproject/FirewallD1', [
-    `${SERVICE}.zone`,
-    method,
-    'ss',
-    zone,
-    String(source),
-  ]);
+const callZone = (method: string, { zone, source }: { zone: string; source: Prefix }): Answer =>
+  call(FIREWALLD, [`${SERVICE}.zone`, method, 'ss', zone, String(source)]);
 
 /** @throws CniError if busctl can't be run or did not understand */
-function call(service: string, path: string, method: readonly string[]): Answer {
+function call({ service, path }: typeof FIREWALLD, method: readonly string[]): Answer {
   const options = ['--system', `--timeout=${ANSWER_LIMIT_SECONDS}`, '--json=short'];
   const { exitCode, stdout, stderr, ending } = runBusctl([
     ...options,

@@ -41,13 +41,14 @@ export function admissionLines(
   adminChain: string,
 ): string[] {
   const lines = chainLines(table, PODS, adminChain);
-  if (!hasRule(table, FORWARD, `-j ${PODS}`)) {
+  if (!hasRule(table, { chain: FORWARD, spec: `-j ${PODS}` })) {
     lines.push(`-I ${FORWARD} ${entryPlace(table)} ${ENTRY_COMMENT} -j ${PODS}`);
   }
-  if (!hasRule(table, PODS, `-j ${adminChain}`)) {
+  if (!hasRule(table, { chain: PODS, spec: `-j ${adminChain}` })) {
     lines.push(`-I ${PODS} ${ADMIN_COMMENT} -j ${adminChain}`);
   }
-  const specs = pods.flatMap(podSpecs).filter((spec) => !hasRule(table, PODS, spec));
+  const isMissing = (spec: string) => !hasRule(table, { chain: PODS, spec });
+  const specs = pods.flatMap(podSpecs).filter(isMissing);
   return [...lines, ...specs.map((spec) => `-A ${PODS} ${spec}`)];
 }
 
@@ -62,12 +63,12 @@ export function missingAdmission(
   adminChain: string,
 ): string[] {
   const shared = [
-    [FORWARD, `-j ${PODS}`],
-    [PODS, `-j ${adminChain}`],
-  ] as const;
-  return [...shared, ...pods.flatMap(podSpecs).map((spec) => [PODS, spec] as const)]
-    .filter(([chain, spec]) => !hasRule(table, chain, spec))
-    .map(([chain, spec]) => `${chain} ${spec}`);
+    { chain: FORWARD, spec: `-j ${PODS}` },
+    { chain: PODS, spec: `-j ${adminChain}` },
+  ];
+  return [...shared, ...pods.flatMap(podSpecs).map((spec) => ({ chain: PODS, spec }))]
+    .filter((rule) => !hasRule(table, rule))
+    .map(({ chain, spec }) => `${chain} ${spec}`);
 }
 
 /**

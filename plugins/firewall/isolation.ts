@@ -55,11 +55,12 @@ const specOf = ({ match, target }: BridgeRule): string => `${match} -j ${target}
 export function isolationLines(table: Table, isolation: Isolation): string[] {
   const lines = chainLines(table, STAGE_1, STAGE_2);
   for (const rule of bridgeRules(isolation)) {
-    if (hasRule(table, rule.chain, specOf(rule))) continue;
+    if (hasRule(table, { chain: rule.chain, spec: specOf(rule) })) continue;
     lines.push(`-I ${rule.chain} ${rule.match} ${rule.comment} -j ${rule.target}`);
   }
   for (const chain of [STAGE_1, STAGE_2]) {
-    if (!hasRule(table, chain, '-j RETURN')) lines.push(`-A ${chain} ${SHARED_COMMENT} -j RETURN`);
+    if (hasRule(table, { chain, spec: '-j RETURN' })) continue;
+    lines.push(`-A ${chain} ${SHARED_COMMENT} -j RETURN`);
   }
   return [...lines, ...entryLines(table)];
 }
@@ -76,10 +77,10 @@ function entryLines(table: Table): string[] {
 
 /** What a bridge lacks, in words. */
 export function missingIsolation(table: Table, isolation: Isolation): string[] {
-  const rules = bridgeRules(isolation).map((rule) => [rule.chain, specOf(rule)] as const);
+  const rules = bridgeRules(isolation).map((rule) => ({ chain: rule.chain, spec: specOf(rule) }));
   const missing = rules
-    .filter(([chain, spec]) => !hasRule(table, chain, spec))
-    .map(([chain, spec]) => `${chain} ${spec}`);
+    .filter((rule) => !hasRule(table, rule))
+    .map(({ chain, spec }) => `${chain} ${spec}`);
   return entryLines(table).length === 0 ? missing : [...missing, `${FORWARD} -j ${STAGE_1}`];
 }
 

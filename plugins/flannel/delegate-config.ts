@@ -1,6 +1,5 @@
 /** The configuration that flannel builds for its delegate out of its own and subnet.env. */
-import type { Prefix } from '#lib/addr/prefix.ts';
-import { Prefix as PrefixValue } from '#lib/addr/prefix.ts';
+import { Prefix } from '#lib/addr/prefix.ts';
 import type { Call } from '#lib/cni/plugin.ts';
 import { encodeRoute } from '#lib/cni/result.ts';
 import { isRecord } from '#lib/cni/schema.ts';
@@ -45,7 +44,7 @@ function exemptions({ ipMasq, ...base }: { ipMasq: unknown }, networks: readonly
 }
 
 /** Any valid range will do to give addresses back: this one is for examples (RFC 5737). */
-const NO_SUBNET = PrefixValue.parse('192.0.2.0/24');
+const NO_SUBNET = Prefix.parse('192.0.2.0/24');
 
 /** What a delegate needs for DEL or GC when what ADD saved is lost, with or without subnet.env. */
 export function rebuiltConfig(call: Call<FlannelConfig>, env: SubnetEnv | undefined): Json {
@@ -64,7 +63,7 @@ function frame({ network, config, json }: Call<FlannelConfig>): Json {
 }
 
 /** What the runtime says of attachments goes to the delegate as it came: it is not part of what is saved. */
-export function withRuntimeKeys(config: Json, json: Json): Json {
+export function withRuntimeKeys(config: Json, { json }: Pick<Call<unknown>, 'json'>): Json {
   const keys = ['prevResult', 'cni.dev/valid-attachments', 'cni.dev/attachments'];
   const present = keys.filter((key) => json[key] !== undefined).map((key) => [key, json[key]]);
   return { ...config, ...Object.fromEntries(present) };

@@ -93,7 +93,7 @@ function run(
   delegate: Json,
   command: 'CHECK' | 'DEL' | 'GC' | 'STATUS',
 ): void {
-  const input = Buffer.from(encodeConfig(withRuntimeKeys(delegate, call.json)));
+  const input = Buffer.from(encodeConfig(withRuntimeKeys(delegate, call)));
   delegateCommand(
     { ...call, input },
     typeof delegate['type'] === 'string' ? delegate['type'] : delegateType(call.config),

@@ -51,18 +51,22 @@ export function sharedLines(table: Table, keys: MasqueradeKeys): string[] {
   const marks = keys.snat && keys.externalChain === undefined;
   return [
     ...chainLines(table, DNAT, ...(marks ? [SETMARK, MASQ] : [])),
-    ...ruleLine(table, '-A PREROUTING', local),
-    ...ruleLine(table, '-A OUTPUT', local),
+    ...ruleLine(table, { chain: 'PREROUTING', spec: local }),
+    ...ruleLine(table, { chain: 'OUTPUT', spec: local }),
     ...(marks
       ? [
-          ...ruleLine(table, '-I POSTROUTING', `-j ${MASQ}`, 'CNI portfwd requiring masquerade'),
-          ...ruleLine(
-            table,
-            `-A ${SETMARK}`,
-            `-j MARK --set-xmark ${marked}`,
-            'CNI portfwd masquerade mark',
-          ),
-          ...ruleLine(table, `-A ${MASQ}`, `-m mark --mark ${marked} -j MASQUERADE`),
+          ...ruleLine(table, {
+            verb: '-I',
+            chain: 'POSTROUTING',
+            spec: `-j ${MASQ}`,
+            text: 'CNI portfwd requiring masquerade',
+          }),
+          ...ruleLine(table, {
+            chain: SETMARK,
+            spec: `-j MARK --set-xmark ${marked}`,
+            text: 'CNI portfwd masquerade mark',
+          }),
+          ...ruleLine(table, { chain: MASQ, spec: `-m mark --mark ${marked} -j MASQUERADE` }),
         ]
       : []),
   ];
@@ -79,11 +83,19 @@ export function unusedSharedLines(table: Table): string[] {
   return [...removal([...jumps, ...own]), ...chains.map((chain) => `-X ${chain}`)];
 }
 
-/** The line that adds a rule, `place` being verb and chain; none if it is there, whatever its comment. */
-function ruleLine(table: Table, place: string, spec: string, text?: string): string[] {
-  const [, chain = ''] = place.split(' ');
-  if (hasRule(table, chain, spec)) return [];
-  return [[place, ...(text === undefined ? [] : [comment(text)]), spec].join(' ')];
+/** A rule that is to be there, `text` being its comment. */
+interface WantedRule {
+  /** At the chain's end, or at its beginning. */
+  readonly verb?: '-A' | '-I';
+  readonly chain: string;
+  readonly spec: string;
+  readonly text?: string;
+}
+
+/** The line that adds a rule; none if it is there, whatever its comment. */
+function ruleLine(table: Table, { verb = '-A', chain, spec, text }: WantedRule): string[] {
+  if (hasRule(table, { chain, spec })) return [];
+  return [[verb, chain, ...(text === undefined ? [] : [comment(text)]), spec].join(' ')];
 }
 
 /**

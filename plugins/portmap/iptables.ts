@@ -131,7 +131,7 @@ export function releaseReused(
       .filter((rule) => isContainerChain(rule.chain) && targetAddress(rule)?.equals(address))
       .map(({ chain }) => chain);
     for (const chain of new Set(leading)) {
-      const former = ownerOf(jumpsTo(table, DNAT, chain)[0]);
+      const former = ownerOf(jumpsTo(table, { chain: DNAT, target: chain })[0]);
       const isFormer =
         former?.network === owner.network && former.containerID !== owner.containerID;
       if (isFormer) deleteChain(nftables, family, { table: 'nat', chain, entry: DNAT });
@@ -152,7 +152,7 @@ function goneOwners(table: Table, owner: Attachment, wanted: readonly Forward[])
   );
   return wanted.flatMap((forward) => {
     const rule = others.find((candidate) => isForHostPort(candidate, forward));
-    const [jump] = rule === undefined ? [] : jumpsTo(table, DNAT, rule.chain);
+    const [jump] = rule === undefined ? [] : jumpsTo(table, { chain: DNAT, target: rule.chain });
     if (rule === undefined || jump === undefined) return [];
     const other = ownerOf(jump);
     // In another network it may be mapped to the same container.
@@ -221,9 +221,9 @@ export function missingMappings(
     if (own.length === 0 || !hasChain(nftables, family, { table: 'nat', chain })) return own;
     const table = readTable(family, 'nat');
     const isEntered =
-      jumpsTo(table, DNAT, chain).length > 0 &&
-      HOOKS.every((hook) => jumpsTo(table, hook, DNAT).length > 0);
-    const rules = isEntered ? jumpsTo(table, chain, 'DNAT') : [];
+      jumpsTo(table, { chain: DNAT, target: chain }).length > 0 &&
+      HOOKS.every((hook) => jumpsTo(table, { chain: hook, target: DNAT }).length > 0);
+    const rules = isEntered ? jumpsTo(table, { chain, target: 'DNAT' }) : [];
     return own.filter((forward) => !rules.some((rule) => isMappingOf(rule, forward)));
   });
 }

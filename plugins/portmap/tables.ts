@@ -89,9 +89,9 @@ export function policyOf(owner: Attachment, pod: Prefix, config: PortmapConfig):
   const conditions = config.conditions[family];
   const subnet = pod.masked();
   const text = JSON.stringify([String(subnet), keys.snat, keys.all, keys.markBit]);
-  const chain = policyChain(owner.network, text);
+  const chain = policyChain(owner, text);
   const entry =
-    conditions.length === 0 ? chain : policyChain(owner.network, [text, ...conditions].join(' '));
+    conditions.length === 0 ? chain : policyChain(owner, [text, ...conditions].join(' '));
   return { family, subnet, masquerade: keys, conditions, chain, entry };
 }
 
@@ -102,14 +102,15 @@ export function structure(policy: Policy): Request[] {
   const addressType = DATA_TYPES[table.family];
   const targetType = concatenation(addressType, DATA_TYPES.port);
   const fullType = concatenation(addressType, DATA_TYPES.protocol, DATA_TYPES.port);
+  const podType = concatenation(DATA_TYPES.ifname, addressType);
   return [
     nft.addTable(table, COMMENT),
-    nft.addMap(table, MAPS.any.verdicts, PORT_TYPE, DATA_TYPES.verdict),
-    nft.addMap(table, MAPS.any.targets, PORT_TYPE, targetType),
-    nft.addMap(table, MAPS.one.verdicts, fullType, DATA_TYPES.verdict),
-    nft.addMap(table, MAPS.one.targets, fullType, targetType),
+    nft.addMap(table, MAPS.any.verdicts, { key: PORT_TYPE, value: DATA_TYPES.verdict }),
+    nft.addMap(table, MAPS.any.targets, { key: PORT_TYPE, value: targetType }),
+    nft.addMap(table, MAPS.one.verdicts, { key: fullType, value: DATA_TYPES.verdict }),
+    nft.addMap(table, MAPS.one.targets, { key: fullType, value: targetType }),
     addIndex(table, fullType),
-    nft.addMap(table, OWNERS, concatenation(DATA_TYPES.ifname, addressType), INDEX_KEY_TYPE),
+    nft.addMap(table, OWNERS, { key: podType, value: INDEX_KEY_TYPE }),
     nft.addChain(table, LOOKUP),
     nft.deleteRules(table, LOOKUP),
     nft.addRule(table, LOOKUP, [...loadAddressAndPort(family), lookupVerdict(MAPS.one.verdicts)]),

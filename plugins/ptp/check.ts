@@ -37,7 +37,7 @@ export function* checkAttachment(call: AttachmentCall<PtpConfig>): Findings {
   const ips = requireGateways(ownAddresses(prevResult, attachment));
   if (link !== undefined) {
     const end = getPeer(host, link);
-    yield* checkHostEnd(end, link, prevResult, config);
+    yield* checkHostEnd({ end, link }, prevResult, config);
     yield* checkAddresses(container, link, { ips, routes: prevResult.routes });
     yield* checkRoutes(container, link, containerRoutes(ips, link));
     if (end !== undefined) yield* checkHost(host, end, ips);

@@ -14,7 +14,7 @@ import type { PtpConfig } from './config.ts';
 /** What keeps pods that run from being reached. */
 export function* checkConnectivity({ network }: Call<PtpConfig>): Findings {
   using host = openRtnl();
-  const ends = listMarkedLinks(host, VETH, network);
+  const ends = listMarkedLinks(host, VETH, { network });
   const down = ends.filter((end) => !isUp(end));
   yield* cutOff(host, network, down, 'is down');
   const families = new Map(

@@ -24,7 +24,13 @@ import { log } from '#lib/sys/process.ts';
 import { instanceOf, recover } from '#lib/sys/recover.ts';
 import { deleteState, readStateIfRegular } from '#lib/sys/state-file.ts';
 import { BackupFile } from './config.ts';
-import { ATTRIBUTES, attributesIn, attributesOf, type LinkAttributes } from './link-attributes.ts';
+import {
+  ATTRIBUTES,
+  attributesOf,
+  type LinkAttributes,
+  namesIn,
+  pickAttributes,
+} from './link-attributes.ts';
 
 /** Values that an interface had, and what is known of where it is. */
 export interface Backup {
@@ -60,7 +66,7 @@ export function saveBackup(
   const sandbox = describeSandbox(attachment.netns);
   const earlier = readBackup(path);
   const kept = earlier && isOf(earlier, sandbox) ? earlier.former : {};
-  const former = { ...attributesIn(attributesOf(link), wanted), ...kept };
+  const former = { ...pickAttributes(attributesOf(link), namesIn(wanted)), ...kept };
   replaceFile(path, encodeBackup({ former, network: attachment.network, sandbox }));
 }
 
@@ -96,7 +102,7 @@ export function decodeBackup(text: string): Backup | undefined {
   if (file === undefined) return undefined;
   const { cniSuite, ...values } = file;
   const sandbox = parseSandbox(cniSuite?.sandbox ?? '');
-  return { former: attributesIn(values, values), network: cniSuite?.network, sandbox };
+  return { former: pickAttributes(values, namesIn(values)), network: cniSuite?.network, sandbox };
 }
 
 /** Removes a backup; absence is accepted. @throws SysError */

@@ -4,7 +4,13 @@ import { broken, type Finding, type Findings } from '#lib/cni/finding.ts';
 import type { AttachmentCall } from '#lib/cni/plugin.ts';
 import { openRtnl } from '#lib/net/rtnl.ts';
 import { settings, type TuningConfig } from './config.ts';
-import { attributesOf, differing, type LinkAttributes, requireLink } from './link-attributes.ts';
+import {
+  attributesOf,
+  differing,
+  type LinkAttributes,
+  namesIn,
+  requireLink,
+} from './link-attributes.ts';
 import { differentSysctls, shownValue } from './sysctl.ts';
 
 /** How the reference plugin calls them. */
@@ -21,18 +27,22 @@ export function* checkSettings(call: AttachmentCall<TuningConfig>): Findings {
   const { sysctls, wanted } = settings(call);
   using netns = openContainer(call.attachment);
   for (const { key, name, value, current } of differentSysctls(netns, sysctls)) {
-    const shown = current === undefined ? undefined : shownValue(name, current);
-    yield different(`value of ${key}`, shownValue(name, value), shown);
+    const shown = current === undefined ? undefined : shownValue({ name, value: current });
+    yield different(`value of ${key}`, { wanted: shownValue({ name, value }), current: shown });
   }
-  if (differing(wanted, {}).length === 0) return;
+  if (namesIn(wanted).length === 0) return;
   using rtnl = openRtnl(netns);
   const current = attributesOf(requireLink(rtnl, call.attachment));
-  for (const name of differing(wanted, current)) {
-    yield different(`${WORDS[name]} of ${call.attachment.ifName}`, wanted[name], current[name]);
+  for (const name of differing({ wanted, current })) {
+    const what = `${WORDS[name]} of ${call.attachment.ifName}`;
+    yield different(what, { wanted: wanted[name], current: current[name] });
   }
 }
 
 type Value = string | number | boolean | undefined;
 
-const different = (what: string, wanted: Value, current: Value = 'none'): Finding =>
-  broken(`Tuning configured ${what} is ${wanted}, current value is ${current}`);
+const different = (
+  what: string,
+  { wanted, current }: Readonly<Record<'wanted' | 'current', Value>>,
+): Finding =>
+  broken(`Tuning configured ${what} is ${wanted}, current value is ${current ?? 'none'}`);

@@ -81,7 +81,7 @@ export function settings({
   const overrides = keys.args?.cni ?? {};
   const argument = macArgument(env);
   return {
-    sysctls: merge(keys.sysctl, overrides.sysctl, attachment.ifName),
+    sysctls: merge({ own: keys.sysctl, overrides: overrides.sysctl }, attachment.ifName),
     wanted: {
       mac: overrides.mac ?? keys.runtimeConfig?.mac ?? argument ?? keys.mac,
       promisc: (overrides.promisc ?? keys.promisc) || undefined,
@@ -104,16 +104,18 @@ function refuseDuplicates(input: Uint8Array): void {
 const duplicated = (details: string): CniError =>
   new CniError(CODE.INVALID_CONFIG, 'duplicated sysctl keys are not allowed', details);
 
+/** Values of parameters by their keys. */
+type Values = Readonly<Record<string, string>>;
+
 /** Those of args.cni replace those of the configuration, however the name is spelt. */
 function merge(
-  own: Readonly<Record<string, string>> = {},
-  overrides: Readonly<Record<string, string>> = {},
+  { own = {}, overrides = {} }: Partial<Readonly<Record<'own' | 'overrides', Values | undefined>>>,
   ifName: string,
 ): Sysctl[] {
   return [...new Map([...byName(own, ifName), ...byName(overrides, ifName)]).values()];
 }
 
-function byName(values: Readonly<Record<string, string>>, ifName: string): Map<string, Sysctl> {
+function byName(values: Values, ifName: string): Map<string, Sysctl> {
   const sysctls = new Map<string, Sysctl>();
   for (const [key, value] of Object.entries(values)) {
     const name = sysctlName(key, ifName);

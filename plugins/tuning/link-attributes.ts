@@ -62,14 +62,19 @@ export const attributesOf = (link: Link): LinkAttributes => ({
 });
 
 /** Names of the attributes that have a value in `wanted` and another one in `current`. */
-export const differing = (wanted: LinkAttributes, current: LinkAttributes): Name[] =>
+export const differing = ({
+  wanted,
+  current,
+}: Readonly<Record<'wanted' | 'current', LinkAttributes>>): Name[] =>
   ATTRIBUTES.filter((name) => wanted[name] !== undefined && wanted[name] !== current[name]);
 
-/** The attributes of `values` that have a value in `wanted` too. */
-export const attributesIn = (values: LinkAttributes, wanted: LinkAttributes): LinkAttributes =>
-  Object.fromEntries(
-    ATTRIBUTES.filter((name) => wanted[name] !== undefined).map((name) => [name, values[name]]),
-  );
+/** Names of the attributes that have a value. */
+export const namesIn = (values: LinkAttributes): Name[] =>
+  ATTRIBUTES.filter((name) => values[name] !== undefined);
+
+/** The values of some attributes. */
+export const pickAttributes = (values: LinkAttributes, names: readonly Name[]): LinkAttributes =>
+  Object.fromEntries(names.map((name) => [name, values[name]]));
 
 /** Sets what differs; those on the link learn of a new hardware address. `netns` is the interface's. @throws NetlinkError */
 export function setAttributes(
@@ -78,7 +83,7 @@ export function setAttributes(
   link: Link,
   wanted: LinkAttributes,
 ): void {
-  const names = differing(wanted, attributesOf(link));
+  const names = differing({ wanted, current: attributesOf(link) });
   const set = () => {
     for (const name of names) setAttribute(rtnl, link, wanted, name);
   };
@@ -88,7 +93,7 @@ export function setAttributes(
 
 /** Sets back what differs, every one whatever becomes of the others; an interface that is gone meanwhile is accepted. @throws AggregateError */
 export function restoreAttributes(rtnl: Netlink, link: Link, former: LinkAttributes): void {
-  const names = differing(former, attributesOf(link));
+  const names = differing({ wanted: former, current: attributesOf(link) });
   cleanUp(
     ...RESTORE_ORDER.filter((name) => names.includes(name)).map(
       (name) => () => absentAsUndefined(() => setAttribute(rtnl, link, former, name)),

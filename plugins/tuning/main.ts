@@ -12,7 +12,7 @@ import { readAllowList, requireAllowed } from './allow-list.ts';
 import { gcBackups, saveBackup } from './backup.ts';
 import { checkSettings } from './check.ts';
 import { backupFolder, settings, TuningConfig, TuningTeardown } from './config.ts';
-import { differing, type LinkAttributes, requireLink, setAttributes } from './link-attributes.ts';
+import { type LinkAttributes, namesIn, requireLink, setAttributes } from './link-attributes.ts';
 import { restoreFromBackup } from './restore.ts';
 import { setSysctls } from './sysctl.ts';
 
@@ -33,7 +33,7 @@ export const tuning = definePlugin({
     using netns = openContainer(call.attachment);
     using undo = new DisposableStack();
     setSysctls(netns, sysctls, undo);
-    if (differing(wanted, {}).length > 0) tuneLink(call, netns, wanted, undo);
+    if (namesIn(wanted).length > 0) tuneLink(call, netns, wanted, undo);
     undo.move();
     return withAttributes(prevResult, call, wanted);
   },

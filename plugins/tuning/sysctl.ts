@@ -44,7 +44,7 @@ export function setSysctls(netns: Netns, sysctls: readonly Sysctl[], undo: Dispo
 }
 
 function setSysctl(netns: Netns, { key, name, value }: Sysctl, undo: DisposableStack): void {
-  const shown = shownValue(name, value);
+  const shown = shownValue({ name, value });
   const former = step(`Cannot set sysctl "${key}" to "${shown}"`, () => writeSysctl(name, value));
   // One that can only be written is an order rather than a value: there is nothing to go back to.
   if (former === undefined) return;
@@ -53,12 +53,12 @@ function setSysctl(netns: Netns, { key, name, value }: Sysctl, undo: DisposableS
   });
   const current = readSysctl(name);
   if (current === undefined || sameSysctlValue(current, value)) return;
-  const made = shownValue(name, current);
+  const made = shownValue({ name, value: current });
   log(`tuning: sysctl "${key}" was set to "${shown}", and the kernel has made "${made}" of it`);
 }
 
 /** A value in a sentence. Some are secrets: net.ipv6.conf.*.stable_secret, net.ipv4.tcp_fastopen_key. */
-export const shownValue = (name: string, value: string): string =>
+export const shownValue = ({ name, value }: Pick<Sysctl, 'name' | 'value'>): string =>
   /(secret|key)$/.test(name) ? '(not shown)' : shorten(value);
 
 /** A parameter that has not the value that it is to have. */

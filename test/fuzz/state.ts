@@ -165,13 +165,13 @@ const spoiltCache = fuzzProperty(
         const folder = join(FOLDER, 'cache');
         saveResult(folder, NETWORK, ATTACHMENT, RESULTS['1.1.0'] ?? {});
         for (const path of stateFiles(folder)) spoil(path, one);
-        succeedsOrFailsCleanly(() => loadResult(folder, 'net1', ATTACHMENT));
+        succeedsOrFailsCleanly(() => loadResult(folder, { name: 'net1' }, ATTACHMENT));
         for (const entry of listCache(folder)) {
           // What is deleted is what was listed.
-          if ('containerID' in entry) deleteResult(folder, entry.network, entry);
+          if ('containerID' in entry) deleteResult(folder, { name: entry.network }, entry);
         }
         succeedsOrFailsCleanly(() => saveResult(folder, NETWORK, ATTACHMENT, {}));
-        deleteResult(folder, 'net1', ATTACHMENT);
+        deleteResult(folder, { name: 'net1' }, ATTACHMENT);
         requireUntouchedVictim();
         rmSync(folder, { recursive: true });
       });

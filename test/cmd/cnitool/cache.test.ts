@@ -56,7 +56,7 @@ function cacheWith(t: ExecutionContext, text: string, file = 'blue-cnitool-1-eth
 }
 
 const addresses = (folder: string) =>
-  loadResult(folder, 'blue', ATTACHMENT)?.ips.map(({ address }) => address.toString());
+  loadResult(folder, { name: 'blue' }, ATTACHMENT)?.ips.map(({ address }) => address.toString());
 
 test("saveResult() writes libcni's format under libcni's name, for root alone", (t) => {
   const folder = temporaryFolder(t);
@@ -116,13 +116,13 @@ test('loadResult() reads the bare results of old', (t) => {
 });
 
 test('loadResult() knows nothing of what was never added', (t) => {
-  t.is(loadResult(temporaryFolder(t), 'blue', ATTACHMENT), undefined);
+  t.is(loadResult(temporaryFolder(t), { name: 'blue' }, ATTACHMENT), undefined);
 });
 
 for (const text of ['', '{', '[]', '{}', '{"kind":"other"}', '{"kind":"cniCacheV1","netns":5}']) {
   test(`loadResult() refuses a file with ${text || 'nothing'} in it`, (t) => {
     const folder = cacheWith(t, text);
-    t.throws(() => loadResult(folder, 'blue', ATTACHMENT), {
+    t.throws(() => loadResult(folder, { name: 'blue' }, ATTACHMENT), {
       instanceOf: CniError,
       message: /^corrupt cache entry: /,
     });
@@ -130,22 +130,22 @@ for (const text of ['', '{', '[]', '{}', '{"kind":"other"}', '{"kind":"cniCacheV
 }
 
 test('loadResult() tells of a kind that is missing', (t) => {
-  t.throws(() => loadResult(cacheWith(t, '{}'), 'blue', ATTACHMENT), {
+  t.throws(() => loadResult(cacheWith(t, '{}'), { name: 'blue' }, ATTACHMENT), {
     message: 'corrupt cache entry: "kind" is missing: it must be "cniCacheV1"',
   });
 });
 
 test('loadResult() refuses a result with a bad address', (t) => {
   const folder = cacheWith(t, '{"cniVersion":"1.0.0","ips":[{"address":"x"}]}');
-  t.throws(() => loadResult(folder, 'blue', ATTACHMENT), {
+  t.throws(() => loadResult(folder, { name: 'blue' }, ATTACHMENT), {
     message: /^Invalid cached result: .*"x"/,
   });
 });
 
 test('deleteResult() accepts a file that is gone', (t) => {
   const folder = cacheWith(t, 'x');
-  deleteResult(folder, 'blue', ATTACHMENT);
-  deleteResult(folder, 'blue', ATTACHMENT);
+  deleteResult(folder, { name: 'blue' }, ATTACHMENT);
+  deleteResult(folder, { name: 'blue' }, ATTACHMENT);
   t.deepEqual(readdirSync(join(folder, 'results')), []);
 });
 
@@ -177,11 +177,11 @@ test('a link in the place of an entry, or of the folder, is not followed', (t) =
   const folder = cacheWith(t, '{', 'other');
   const path = join(folder, 'results', 'blue-cnitool-1-eth0');
   symlinkSync(victim.path, path);
-  t.throws(() => loadResult(folder, 'blue', ATTACHMENT), {
+  t.throws(() => loadResult(folder, { name: 'blue' }, ATTACHMENT), {
     message: /blue-cnitool-1-eth0: it is a symbolic link/,
   });
   t.like(listCache(folder)[0], { result: undefined });
-  deleteResult(folder, 'blue', ATTACHMENT);
+  deleteResult(folder, { name: 'blue' }, ATTACHMENT);
   t.false(existsSync(path));
   symlinkSync(victim.path, path);
   saveResult(folder, NETWORK, ATTACHMENT, RESULT);

@@ -53,12 +53,7 @@ test('batch() throws the first refusal after all are answered', (t) => {
     type < 0x100 ? [] : [ack(type === 0xa06 ? ENOENT : 0)],
   );
   const error = t.throws(
-    () =>
-      netlink.batch(
-        BATCH.begin,
-        [{ ...request, type: 0xa00 }, bad, { ...bad, op: 'worse' }],
-        BATCH.end,
-      ),
+    () => netlink.batch(BATCH, [{ ...request, type: 0xa00 }, bad, { ...bad, op: 'worse' }]),
     { instanceOf: NetlinkError },
   );
   t.like(error, { op: 'bad', code: 'ENOENT' });
@@ -67,7 +62,7 @@ test('batch() throws the first refusal after all are answered', (t) => {
 
 test('batch() takes a refused begin for the refusal of all', (t) => {
   const { netlink } = fakeNetlink(({ type }) => (type === BATCH.begin.type ? [ack(EINVAL)] : []));
-  t.throws(() => netlink.batch(BATCH.begin, [{ ...request, type: 0xa00 }], BATCH.end), {
+  t.throws(() => netlink.batch(BATCH, [{ ...request, type: 0xa00 }]), {
     instanceOf: NetlinkError,
   });
 });
@@ -91,7 +86,7 @@ for (const [what, sequence] of [
     const reason = { code: 'ETIMEDOUT', message: /did not end within 0\.02 seconds/ };
     t.throws(() => endless(object, sequence).request(request), reason);
     t.throws(() => endless(object, sequence).dump(request), reason);
-    t.throws(() => endless(object, sequence).batch(BATCH.begin, [request], BATCH.end), reason);
+    t.throws(() => endless(object, sequence).batch(BATCH, [request]), reason);
   });
 }
 

@@ -41,7 +41,7 @@ test('addIngressQdisc() as `tc qdisc add dev veth0 ingress`', matches, {
 });
 
 test('addRedirect() as `tc filter add … u32 … action mirred egress redirect dev bwp0`', matches, {
-  send: (netlink) => addRedirect(netlink, VETH, IFB),
+  send: (netlink) => addRedirect(netlink, { from: VETH, to: IFB }),
   headerBytes: TCMSG_BYTES,
   // The first of the two actions that the plugin sends: the second redirects nothing any more.
   captured: `94000000 2c00 0506 0c000000 00000000 00 00 0000 03000000 00000000 0000ffff 00030100

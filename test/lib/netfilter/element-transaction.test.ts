@@ -107,7 +107,7 @@ function filled(owners: readonly (typeof KEY)[]): FakeNftables {
   const fake = new FakeNftables();
   fake.nftables.commit([
     nft.addTable(TABLE),
-    nft.addMap(TABLE, 'map', DATA_TYPES.ip, DATA_TYPES.verdict),
+    nft.addMap(TABLE, 'map', { key: DATA_TYPES.ip, value: DATA_TYPES.verdict }),
     addIndex(TABLE, DATA_TYPES.ip),
     nft.addChain(TABLE, 'outer'),
     ...owners.flatMap((owner, number) => [

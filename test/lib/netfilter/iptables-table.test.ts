@@ -44,8 +44,15 @@ test('parseTable() knows chains and rules, and nothing else', (t) => {
 });
 
 test('a rule is compared without its comment', (t) => {
-  t.true(hasRule(table, 'CNI-HOSTPORT-DNAT', `-p tcp -m multiport --dports 8080 -j ${CHAIN}`));
-  t.false(hasRule(table, 'CNI-HOSTPORT-DNAT', '-p tcp -m multiport --dports 8080'));
+  t.true(
+    hasRule(table, {
+      chain: 'CNI-HOSTPORT-DNAT',
+      spec: `-p tcp -m multiport --dports 8080 -j ${CHAIN}`,
+    }),
+  );
+  t.false(
+    hasRule(table, { chain: 'CNI-HOSTPORT-DNAT', spec: '-p tcp -m multiport --dports 8080' }),
+  );
 });
 
 test('optionOf() tells a value, and nothing for an option that is not there or negated', (t) => {
@@ -73,9 +80,9 @@ test('chainLines() makes what is missing, each once', (t) => {
 });
 
 test('jumpsTo() and removal() find and delete rules by their own lines', (t) => {
-  const jumps = jumpsTo(table, 'CNI-HOSTPORT-DNAT', CHAIN);
+  const jumps = jumpsTo(table, { chain: 'CNI-HOSTPORT-DNAT', target: CHAIN });
   t.deepEqual(removal(jumps), [at(3).line.replace('-A', '-D')]);
-  t.deepEqual(jumpsTo(table, 'PREROUTING', CHAIN), []);
+  t.deepEqual(jumpsTo(table, { chain: 'PREROUTING', target: CHAIN }), []);
 });
 
 test('chainRemoval() takes a chain with what leads to it; nothing for a chain that is not there', (t) => {

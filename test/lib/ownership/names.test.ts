@@ -27,9 +27,9 @@ test('a comment begins with the prefix, and is cut at its end', (t) => {
 });
 
 test('isInNetwork() tells networks apart', (t) => {
-  t.true(isInNetwork(ownerComment(OWNER), 'net1'));
-  t.false(isInNetwork(ownerComment(OWNER), 'net2'));
-  t.false(isInNetwork('', 'net1'));
+  t.true(isInNetwork(ownerComment(OWNER), { network: 'net1' }));
+  t.false(isInNetwork(ownerComment(OWNER), { network: 'net2' }));
+  t.false(isInNetwork('', { network: 'net1' }));
 });
 
 test('hashedName() is that of the reference plugins', (t) => {
@@ -38,9 +38,11 @@ test('hashedName() is that of the reference plugins', (t) => {
   t.is(hashedName('CNI-', OWNER, 28).length, 28);
 });
 
+const NUMBERED = { network: '1' };
+
 test('policyChain() does not begin with a digit, and differs by policy', (t) => {
-  t.regex(policyChain('1', 'a'), /^net-1-[0-9a-f]{8}$/);
-  t.not(policyChain('1', 'a'), policyChain('1', 'b'));
+  t.regex(policyChain(NUMBERED, 'a'), /^net-1-[0-9a-f]{8}$/);
+  t.not(policyChain(NUMBERED, 'a'), policyChain(NUMBERED, 'b'));
 });
 
 test('stateFileName() joins, with a digest where the name would be too long', (t) => {

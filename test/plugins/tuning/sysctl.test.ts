@@ -63,7 +63,7 @@ test('values are the same whatever is between their fields, and no others', (t) 
 
 test('the value of a parameter that is a secret is not shown', (t) => {
   for (const name of ['net/ipv6/conf/eth0/stable_secret', 'net/ipv4/tcp_fastopen_key']) {
-    t.is(shownValue(name, 'fd00::1'), '(not shown)');
+    t.is(shownValue({ name, value: 'fd00::1' }), '(not shown)');
   }
-  t.is(shownValue('net/core/somaxconn', '77'), '77');
+  t.is(shownValue({ name: 'net/core/somaxconn', value: '77' }), '77');
 });
