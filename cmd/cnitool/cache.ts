@@ -1,6 +1,7 @@
 /**
- * The result cache: what ADD resulted in, kept for CHECK, DEL and GC. Format and folder are libcni's, so that either
- * cnitool undoes what the other did; unlike libcni's, entries appear whole or not at all.
+ * The result cache: what ADD resulted in, kept for CHECK, DEL and GC. Format and folder are
+ * libcni's, so that either cnitool undoes what the other did; unlike libcni's, entries appear whole
+ * or not at all.
  */
 import { toCniError } from '#lib/cni/error.ts';
 import { encodeResult, parseResultOfAnyVersion, type Result } from '#lib/cni/result.ts';
@@ -70,7 +71,10 @@ function encodeEntry(network: Network, attachment: RuntimeAttachment, result: Js
   });
 }
 
-/** The result of an attachment's ADD; undefined if there is none. @throws CniError if the entry is corrupt; SysError */
+/**
+ * The result of an attachment's ADD; undefined if there is none. @throws CniError if the entry is
+ * corrupt; SysError
+ */
 export function loadResult(
   cacheDir: string,
   network: Pick<Network, 'name'>,
@@ -80,7 +84,10 @@ export function loadResult(
   return text === undefined ? undefined : readResult(parseCacheFile(text).result);
 }
 
-/** A cached result says which version it is in; the configuration may have moved on since. @throws CniError */
+/**
+ * A cached result says which version it is in; the configuration may have moved on since. @throws
+ * CniError
+ */
 export const readResult = (json: Json): Result =>
   parseResultOfAnyVersion(json, DEFAULT_VERSION, 'cached result');
 
@@ -88,7 +95,7 @@ export const readResult = (json: Json): Result =>
 export const resultJson = (result: Result, cniVersion: string): Json =>
   JSON.parse(encodeResult(result, cniVersion)) as Json;
 
-/** Forgets an attachment; absence is accepted. @throws SysError */
+/** Deletes the result of an attachment; absence is accepted. @throws SysError */
 export function deleteResult(
   cacheDir: string,
   network: Pick<Network, 'name'>,
@@ -113,7 +120,7 @@ function loadEntry(path: string, file: string): CachedAttachment | OtherCacheFil
     if (!('kind' in entry) || !isComplete(entry)) return { file, result: entry.result, fault: '' };
     const attachment = toAttachment(entry);
     if (fileName(attachment.network, attachment) === file) return attachment;
-    // Whoever deletes what it tells of would delete another file.
+    // To delete the attachment that it names would delete another file.
     return { file, result: undefined, fault: 'it tells of another attachment than its name' };
   } catch (error) {
     return { file, result: undefined, fault: toCniError(error).message };

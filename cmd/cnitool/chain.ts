@@ -1,4 +1,7 @@
-/** The plugins of a network, run one after the other as the specification (§3 "Execution of Network Configurations") wants it. */
+/**
+ * The plugins of a network, run one after the other as the specification (§3 "Execution of Network
+ * Configurations") wants it.
+ */
 import { cleanUp, CniError, CODE, step } from '#lib/cni/error.ts';
 import { isName } from '#lib/cni/environment.ts';
 import { parseResultOfAnyVersion, type Result } from '#lib/cni/result.ts';
@@ -16,7 +19,8 @@ export class AddIncomplete extends CniError {}
 
 /**
  * ADD: each plugin gets the result of the one before; the last one's is kept in the cache.
- * @returns it. @throws AddIncomplete; CniError if the first plugin failed. Nothing is undone: that is DEL's
+ * @returns it. @throws AddIncomplete; CniError if the first plugin failed. Nothing is undone: that
+ * is DEL's
  */
 export function addNetwork(host: Host, network: Network, attachment: RuntimeAttachment): Json {
   const version = usableVersion(network);
@@ -70,7 +74,10 @@ function cachedResult(host: Host, network: Network, attachment: RuntimeAttachmen
   return result && resultJson(result, network.cniVersion);
 }
 
-/** DEL: from the last plugin to the first. A failure keeps the cached result for another try. @throws CniError */
+/**
+ * DEL: from the last plugin to the first. A failure keeps the cached result for another try.
+ * @throws CniError
+ */
 export function deleteNetwork(host: Host, network: Network, attachment: RuntimeAttachment): void {
   const prevResult = isAtLeast(usableVersion(network), '0.4.0')
     ? cachedResultOrNone(host, network, attachment)
@@ -93,8 +100,9 @@ const cachedResultOrNone = (host: Host, network: Network, attachment: RuntimeAtt
   );
 
 /**
- * GC, with nothing said to be valid: deletes every attachment of the network that is in the cache, whoever made it, then
- * lets the plugins collect what is left. Runs everything. @throws AggregateError of CniErrors
+ * GC, with nothing said to be valid: deletes every attachment of the network that is in the cache,
+ * whoever made it, then lets the plugins collect what is left. Runs everything. @throws
+ * AggregateError of CniErrors
  */
 export function collectNetwork(host: Host, network: Network): void {
   const version = usableVersion(network);
@@ -116,7 +124,10 @@ function deleteStale(host: Host, network: Network, attachment: RuntimeAttachment
   );
 }
 
-/** STATUS: stops at the first plugin that is not ready; before 1.1.0 there is nothing to ask. @throws CniError with its code */
+/**
+ * STATUS: stops at the first plugin that is not ready; before 1.1.0 there is nothing to ask.
+ * @throws CniError with its code
+ */
 export function checkStatus(host: Host, network: Network): void {
   if (!isAtLeast(usableVersion(network), '1.1.0')) {
     log(
@@ -127,7 +138,10 @@ export function checkStatus(host: Host, network: Network): void {
   for (const plugin of network.plugins) runCommand(host, plugin, 'STATUS', { network });
 }
 
-/** Refuses before anything runs what every plugin would refuse. @throws CniError INCOMPATIBLE_VERSION, INVALID_CONFIG */
+/**
+ * Refuses before anything runs what every plugin would refuse. @throws CniError
+ * INCOMPATIBLE_VERSION, INVALID_CONFIG
+ */
 function usableVersion({ name, cniVersion, file }: Network): SpecVersion {
   if (!isName(name)) {
     const details = `"${name}" in "${file}"`;

@@ -1,6 +1,6 @@
 /**
- * IP addresses as values. The one place that knows the ip-address library, which reads what is not written the plain way: to load it
- * takes a tenth of a call.
+ * IP addresses as values. The one place that knows the ip-address library. Only texts in unusual
+ * spellings need the library: to load it takes a tenth of a call.
  */
 import { Address6 } from 'ip-address';
 
@@ -29,7 +29,10 @@ const dottedValue = (text: string): bigint =>
 
 const GROUPS = 8;
 
-/** Up to eight groups of one to four hexadecimal digits, "::" at most once: how all programs write IPv6. @returns undefined for any other text */
+/**
+ * Up to eight groups of one to four hexadecimal digits, "::" at most once: how all programs write
+ * IPv6. @returns undefined for any other text
+ */
 function colonValue(text: string): bigint | undefined {
   const halves = text.split('::');
   const [head = [], tail] = halves.map((half) => (half === '' ? [] : half.split(':')));
@@ -40,7 +43,10 @@ function colonValue(text: string): bigint | undefined {
   return BigInt(`0x${groups.map((group) => group.padStart(4, '0')).join('')}`);
 }
 
-/** RFC 5952 §4: no leading zeros, lower case, and "::" for the longest run of zeros, the first of equally long ones. */
+/**
+ * RFC 5952 §4: no leading zeros, lower case, and "::" for the longest run of zeros, the first of
+ * equally long ones.
+ */
 function colonText(value: bigint): string {
   const groups = value.toString(16).padStart(32, '0').match(/.{4}/g) ?? [];
   const text = groups.map((group) => group.replace(/^0{1,3}/, '')).join(':');
@@ -64,7 +70,10 @@ export class Address {
     this.value = value;
   }
 
-  /** The address of this family with this number. @throws AddressError when the number is out of range. */
+  /**
+   * The address of this family with this number. @throws AddressError when the number is out of
+   * range.
+   */
   static of(family: Family, value: bigint): Address {
     if (value < 0n || value >> BigInt(ADDRESS_BITS[family]) !== 0n) {
       throw new AddressError(`No IPv${family} address has the number ${value}`);
@@ -74,8 +83,8 @@ export class Address {
   }
 
   /**
-   * Reads dotted IPv4 or colon IPv6 text, without prefix length, zone, port or brackets; octets with leading zeros
-   * are refused, since programs disagree on what they mean.
+   * Reads dotted IPv4 or colon IPv6 text, without prefix length, zone, port or brackets; octets
+   * with leading zeros are refused, since programs disagree on what they mean.
    * @throws AddressError
    */
   static parse(text: string): Address {

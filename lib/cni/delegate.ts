@@ -1,4 +1,7 @@
-/** Running another plugin on the way (CNI SPEC §4): found by name in CNI_PATH, in this process if it is this executable. */
+/**
+ * Running another plugin on the way (CNI SPEC §4): found by name in CNI_PATH, in this process if it
+ * is this executable.
+ */
 import { statIfAny } from '#lib/sys/file.ts';
 import { poll } from '#lib/sys/clock.ts';
 import {
@@ -20,7 +23,10 @@ import { parseResultOfAnyVersion, type Result } from './result.ts';
 import { shorten } from './shorten.ts';
 import { integer, isRecord, object, optional, textOrEmpty } from './schema.ts';
 
-/** Together less than the two minutes that kubelet gives the whole call: a delegate's work, and its DEL if that fails. */
+/**
+ * Together less than the two minutes that kubelet gives the whole call: a delegate's work, and its
+ * DEL if that fails.
+ */
 const DELEGATE_LIMIT_MS = 90_000;
 const UNDO_LIMIT_MS = 20_000;
 
@@ -28,10 +34,12 @@ const UNDO_LIMIT_MS = 20_000;
 const BUSY_LIMIT_MS = 5_000;
 const BUSY_RETRY_MS = 100;
 
-/** How many plugins are delegating at the moment, in the environment: it reaches other executables too. */
+/**
+ * The variable that counts the plugins that delegate to each other: other executables get it too.
+ */
 const DEPTH = 'CNI_SUITE_DEPTH';
 
-/** A meta-plugin, one that makes interfaces, IPAM: more than twice that is a configuration that calls itself. */
+/** More plugins than this in a row are a configuration that calls itself: three are usual. */
 const DEPTH_LIMIT = 8;
 
 /** What a delegate is run with. */
@@ -41,12 +49,16 @@ export interface DelegateCall {
   readonly builtins: Builtins;
 }
 
-/** Runs another plugin's ADD; nothing of it stays if it fails. @throws CniError, the delegate's own with its code */
+/**
+ * Runs another plugin's ADD; nothing of it stays if it fails. @throws CniError, the delegate's own
+ * with its code
+ */
 export function delegateAdd(call: Call<unknown>, type: string, input: Uint8Array): Result {
   const found = findPlugin(type, call);
   const delegateCall = { ...call, input };
   using undo = new DisposableStack();
-  // Ours undo their own failures; of others the specification wants a DEL, which may fail as the ADD did.
+  // Our plugins undo their own failures. For others the specification wants a DEL, which may fail
+  // as the ADD did.
   if (found.builtin === undefined) {
     const deleteAgain = () => void run(found, delegateCall, 'DEL', UNDO_LIMIT_MS);
     undo.defer(() => recover(deleteAgain, instanceOf(Error)));
@@ -61,7 +73,8 @@ export function delegateAdd(call: Call<unknown>, type: string, input: Uint8Array
 }
 
 /**
- * Runs a plugin's ADD as a runtime does, whose business a failed one is: no DEL follows. @returns the printed document
+ * Runs a plugin's ADD as a runtime does, whose business a failed one is: no DEL follows. @returns
+ * the printed document
  * @throws CniError
  */
 export function runtimeAdd(call: DelegateCall, type: string): Record<string, unknown> {
@@ -110,7 +123,10 @@ type Found =
   | { readonly builtin: NonNullable<ReturnType<Builtins>> }
   | { readonly builtin: undefined; readonly path: string };
 
-/** Looks a plugin up: the file in CNI_PATH, unless that is this very executable; failing that, the one built in. */
+/**
+ * Looks a plugin up: the file in CNI_PATH, unless that is this very executable; failing that, the
+ * one built in.
+ */
 function findPlugin(type: string, { env, builtins }: Omit<DelegateCall, 'input'>): Found {
   if (type === '') throw notFound('no plugin name provided');
   if (/[/\0]/.test(type)) throw notFound(`invalid plugin name: ${shorten(type)}`);
@@ -135,7 +151,7 @@ function findPlugin(type: string, { env, builtins }: Omit<DelegateCall, 'input'>
   );
 }
 
-/** A delegate that is nowhere to be found. */
+/** There is no such plugin in CNI_PATH, nor in this executable. */
 export class PluginNotFound extends CniError {}
 
 const notFound = (message: string, details = ''): PluginNotFound =>
@@ -168,7 +184,7 @@ function execute(path: string, { env, input }: DelegateCall, timeoutMs: number):
   return result.stdout;
 }
 
-/** The last characters of a failed delegate's standard error that are worth reporting. */
+/** How much of a failed delegate's standard error is reported: its end. */
 const STDERR_LIMIT = 2000;
 
 /** The specification's error document. */
@@ -178,7 +194,7 @@ const ErrorDocument = object(() => ({
   details: textOrEmpty,
 }));
 
-/** What a failed delegate said: its own error if it printed one, else whatever there is. */
+/** The error of a failed delegate: its own if it printed one, else its output. */
 function delegateError(path: string, { stdout, stderr, ending }: ChildResult): CniError {
   if (stdout.trim() === '') {
     const words = stderr.trim().slice(-STDERR_LIMIT);
@@ -200,7 +216,10 @@ function delegateError(path: string, { stdout, stderr, ending }: ChildResult): C
   return new CniError(code, msg, details);
 }
 
-/** The result that a delegate printed; null stands for an empty one. @throws CniError DECODING_FAILURE */
+/**
+ * The result that a delegate printed; null stands for an empty one. @throws CniError
+ * DECODING_FAILURE
+ */
 function parseOutput(text: string, type: string): Record<string, unknown> {
   const json = parseJsonIfAny(text);
   if (json === null) return {};

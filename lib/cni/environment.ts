@@ -18,7 +18,10 @@ const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 /** Whether a text can be a network's name or a container's ID. */
 export const isName = (text: string): boolean => NAME.test(text) && !text.endsWith('\n');
 
-/** The variables in the order in which missing ones are named. CNI_PATH is asked for only where a delegate is sought. */
+/**
+ * The variables in the order in which missing ones are named. CNI_PATH is asked for only where a
+ * delegate is sought.
+ */
 const REQUIREMENTS: readonly {
   readonly variable: string;
   readonly commands: readonly string[];
@@ -77,7 +80,7 @@ export function validateIfName(value: string): void {
   if (/[/:\s]/u.test(value)) {
     throw invalid('interface name contains / or : or whitespace characters', details);
   }
-  // For the kernel the name would end there.
+  // The kernel would end the name there.
   if (value.includes('\0')) throw invalid('interface name contains a zero byte', details);
 }
 

@@ -1,4 +1,7 @@
-/** Errors as the CNI specification wants them: a code, a message, details. Every failure becomes one here. */
+/**
+ * Errors as the CNI specification wants them: a code, a message, details. Every failure becomes one
+ * here.
+ */
 import { AddressError } from '#lib/addr/address.ts';
 import { MalformedMessage } from '#lib/net/attribute.ts';
 import { NetlinkError } from '#lib/net/netlink.ts';
@@ -24,11 +27,17 @@ export const CODE = {
   INTERNAL: 999,
 } as const;
 
-/** A runtime writes errors into its log, and repeats them: whatever is quoted in one, it stays readable. */
+/**
+ * A runtime writes errors into its log, and repeats them: whatever is quoted in one, it stays
+ * readable.
+ */
 const MESSAGE_LIMIT = 2000;
 const DETAILS_LIMIT = 4000;
 
-/** A failure with its code of the specification. `details` is for the reader who wants to know more. Both are cut if they are very long. */
+/**
+ * A failure with its code of the specification. `details` is for the reader who wants to know more.
+ * Both are cut if they are very long.
+ */
 export class CniError extends Error {
   override name = 'CniError';
   readonly code: number;
@@ -47,7 +56,10 @@ export class CniError extends Error {
   }
 }
 
-/** A failure that ends a sentence saying what was being done: `failed to create bridge "cni0": …`. Keeps the code. */
+/**
+ * A failure that ends a sentence saying what was being done: `failed to create bridge "cni0": …`.
+ * Keeps the code.
+ */
 export function prefixed(message: string, error: unknown): CniError {
   const { code, details, message: reason } = toCniError(error);
   return new CniError(code, `${message}: ${reason}`, details, { cause: error });
@@ -93,7 +105,10 @@ function codeOf(error: Error): number {
   return CODE.INTERNAL;
 }
 
-/** What an errno means that the kernel gives no words with, where a configuration or the node's set-up can cause it. */
+/**
+ * What an errno means that the kernel gives no words with, where a configuration or the node's
+ * set-up can cause it.
+ */
 const ADVICE: Readonly<Record<string, string>> = {
   EPERM:
     'a plugin needs root in the namespaces of node and pod (CAP_NET_ADMIN, CAP_SYS_ADMIN): is the runtime rootless, or confined?',
@@ -127,7 +142,10 @@ function causes({ cause }: Error): string {
 /** Runs a step. @returns what it returns; undefined if it fails */
 export type RunStep = <T>(body: () => T) => T | undefined;
 
-/** Runs a body, and of the steps in it every one, whatever becomes of the others. @throws AggregateError of all failures */
+/**
+ * Runs a body, and of the steps in it every one, whatever becomes of the others. @throws
+ * AggregateError of all failures
+ */
 export function everyStep(body: (run: RunStep) => void): void {
   const errors: unknown[] = [];
   const run: RunStep = (one) => {

@@ -1,11 +1,17 @@
-/** JSON texts that somebody else wrote, as values: configurations, results, state. How deep they go has a limit. */
+/**
+ * JSON texts that somebody else wrote, as values: configurations, results, state. How deep they go
+ * has a limit.
+ */
 
 import { instanceOf, recover } from '#lib/sys/recover.ts';
 
-/** Configurations are some five levels deep. What walks a value calls itself at each: a text must not exhaust the stack. */
+/**
+ * Configurations are some five levels deep. What walks a value calls itself at each: a text must
+ * not exhaust the stack.
+ */
 const DEPTH_LIMIT = 200;
 
-/** To assign it to an object would change what the object is. */
+/** Keys that would change an object's prototype. */
 const FORBIDDEN_KEYS = new Set(['__proto__']);
 
 const QUOTE = 0x22;
@@ -13,13 +19,19 @@ const BACKSLASH = 0x5c;
 const OPENING = new Set([0x5b, 0x7b]);
 const CLOSING = new Set([0x5d, 0x7d]);
 
-/** Parses a text; keys that JavaScript takes for its own are left out. @throws SyntaxError that says why it can't be read */
+/**
+ * Parses a text; keys that JavaScript takes for its own are left out. @throws SyntaxError that says
+ * why it can't be read
+ */
 export function parseJsonText(text: string): unknown {
   refuseDepth(text);
   return JSON.parse(text, (key, value: unknown) => (FORBIDDEN_KEYS.has(key) ? undefined : value));
 }
 
-/** Parses a text; undefined if it is no JSON, or too deep. Keys that JavaScript takes for its own are left out. */
+/**
+ * Parses a text; undefined if it is no JSON, or too deep. Keys that JavaScript takes for its own
+ * are left out.
+ */
 export const parseJsonIfAny = (text: string): unknown =>
   recover(() => parseJsonText(text), instanceOf(SyntaxError));
 

@@ -13,7 +13,7 @@ import { parseWith } from './schema.ts';
 import { shorten } from './shorten.ts';
 import { isAtLeast, isSpecVersion, NEWEST_VERSION, type SpecVersion } from './version.ts';
 
-/** What every member of a plugin gets, whatever the command. */
+/** The arguments of every member of a plugin. */
 export interface Call<C> {
   readonly config: Readonly<C>;
   readonly cniVersion: SpecVersion;
@@ -22,10 +22,14 @@ export interface Call<C> {
   readonly env: Environment;
   /** The configuration as it came, for delegates. */
   readonly input: Uint8Array;
-  /** The same, parsed: what a meta-plugin builds its delegate's configuration from. */
+  /**
+   * The configuration as parsed JSON: a meta-plugin builds its delegate's configuration from it.
+   */
   readonly json: Readonly<Record<string, unknown>>;
   readonly builtins: Builtins;
-  /** Whether another plugin called it in this process: what is begun here ends with the process. */
+  /**
+   * Whether another plugin of this process makes the call. Then locks last until that plugin ends.
+   */
   readonly isDelegate: boolean;
 }
 
@@ -35,37 +39,46 @@ export interface AttachmentCall<C> extends Call<C> {
   readonly prevResult: Result | undefined;
 }
 
-/** A call of GC. `valid` undefined: the runtime did not say, only what is provably dead may go. */
+/**
+ * A call of GC. If `valid` is undefined, the runtime did not say: only state of dead containers may
+ * be deleted.
+ */
 export interface GcCall<C> extends Call<C> {
   readonly valid: readonly AttachmentKey[] | undefined;
 }
 
-/** Whose state a GC is about. */
+/** The network that a GC is about, and its valid attachments. */
 export type GcScope = Pick<GcCall<unknown>, 'network' | 'valid'>;
 
-/** A plugin: its name, its two readings of the configuration, and one function for each command. What ADD makes it undoes if it fails. */
+/**
+ * A plugin: its name, two schemas for its configuration, and one function for each command. An ADD
+ * that fails undoes its own work.
+ */
 export interface Plugin<C, T> {
   readonly name: string;
   /** Versions of the specification that it supports, oldest first. */
   readonly versions: readonly SpecVersion[];
-  /** What ADD, CHECK and STATUS read. */
+  /** The schema for ADD, CHECK and STATUS. */
   readonly config: z.ZodMiniType<C>;
   /**
-   * What DEL and GC read: where the state is, and little else. It refuses no value: a pod whose ADD was refused for one, or whose network was
-   * changed since, must be deleted all the same.
+   * The schema for DEL and GC: where the state is, and little else. It refuses no value: a pod must
+   * be deleted even if its ADD was refused for a value, or if its network was changed since.
    */
   readonly teardown: z.ZodMiniType<T>;
   readonly add: (call: AttachmentCall<C>) => Result;
-  /** What is not as ADD made it; the first is the answer. */
+  /** Finds what is not as ADD made it. The first finding is the answer. */
   readonly check: (call: AttachmentCall<C>) => Iterable<Finding>;
   /** Works twice, without namespace, without prevResult. */
   readonly del: (call: AttachmentCall<T>) => void;
   readonly gc: (call: GcCall<T>) => void;
-  /** What keeps ADD from working, or pods that run from being reached; the first is the answer. */
+  /**
+   * Finds why an ADD would fail, or why running pods can't be reached. The first finding is the
+   * answer.
+   */
   readonly status: (call: Call<C>) => Iterable<Finding>;
 }
 
-/** A plugin whose configuration's types are its own affair. */
+/** A plugin with any types of configuration. */
 // oxlint-disable-next-line typescript/no-explicit-any -- the types are closed over: a plugin's schemas feed its own members
 export type AnyPlugin = Plugin<any, any>;
 
@@ -80,16 +93,21 @@ export interface Invocation {
   readonly env: Environment;
   /** Reads standard input, which VERSION must not. */
   readonly readInput: () => Uint8Array;
-  /** Takes the answer, a JSON document or nothing. What it throws undoes an ADD: nobody knows of its result. */
+  /**
+   * Prints the answer, a JSON document or nothing. If it throws, the ADD is undone: nobody knows
+   * its result.
+   */
   readonly print: (answer: string) => void;
-  /** Takes the result of an ADD as it is, for a plugin of this process that reads it; then nothing is printed. */
+  /**
+   * Takes the result of an ADD as a value, for a plugin of this process. Then nothing is printed.
+   */
   readonly deliver?: ((result: Result) => void) | undefined;
   readonly builtins: Builtins;
   /** Whether a plugin of this process makes the call. */
   readonly isDelegate: boolean;
 }
 
-/** The versions from which on there are these commands. */
+/** The version that each command came with. */
 const COMMAND_SINCE = {
   ADD: '0.1.0',
   DEL: '0.1.0',
@@ -103,8 +121,9 @@ const versionAnswer = ({ versions }: AnyPlugin): string =>
   `${JSON.stringify({ cniVersion: NEWEST_VERSION, supportedVersions: versions })}\n`;
 
 /**
- * Carries out one call. The checks come in the order of the reference library: environment, input, configuration,
- * command, version, plugin. @throws CniError and whatever the plugin or `print` throws
+ * Carries out one call. The checks come in the order of the reference library: environment, input,
+ * configuration, command, version, plugin. @throws CniError and whatever the plugin or `print`
+ * throws
  */
 export function invoke(plugin: AnyPlugin, invocation: Invocation): void {
   const callEnv = parseEnvironment(invocation.env);
@@ -188,18 +207,23 @@ function attachmentCall(
   };
 }
 
-/** A result that the configured version has no shape for, or that can't be printed, must not leave the attachment behind. */
+/**
+ * Hands over a result. If the configured version has no shape for it, or if it can't be printed,
+ * the caller deletes the attachment.
+ */
 function deliver(
   result: Result,
   cniVersion: SpecVersion,
   { print, deliver: take }: Invocation,
 ): void {
-  // Older shapes lose something, which must not come back by another plugin's result.
+  // Older versions of the result lose keys. Those must not appear in another plugin's result.
   if (take !== undefined && isAtLeast(cniVersion, '0.3.0')) take(result);
   else print(encodeResult(result, cniVersion));
 }
 
-/** A container's namespace that is the plugin's own would make it reconfigure the host. */
+/**
+ * Refuses a container namespace that is the plugin's own: the plugin would reconfigure the host.
+ */
 function refuseOwnNetns(env: Environment, netns: string | undefined): void {
   const override = env['CNI_NETNS_OVERRIDE']?.toLowerCase();
   if (netns === undefined || override === '1' || override === 'true') return;
@@ -214,7 +238,7 @@ function refuseOwnNetns(env: Environment, netns: string | undefined): void {
   }
 }
 
-/** A namespace that can't be opened is no reason to fail here: those who need it will say why. */
+/** Opens a namespace. If it can't be opened, the code that needs it reports why. */
 function openNetnsOrNone(path: string) {
   try {
     return openNetns(path);

@@ -8,18 +8,21 @@ import type { Netlink } from '#lib/net/netlink.ts';
 import { listRoutes, type Route } from '#lib/net/route.ts';
 import { type AddressPlan, describeRoute, plannedRoutes, type RoutePlan } from './configure.ts';
 
-/** What the network wants of its interfaces; undefined: the kernel's MTU. */
+/** The MTU that the network asks for; undefined: the kernel's. */
 interface MtuConfig {
   readonly mtuBytes: number | undefined;
 }
 
-/** What the interface is to be beside what the result says. */
+/** What is expected of the interface beside the result. */
 interface Expectation {
   readonly kind: string;
   readonly mayBeDown: boolean;
 }
 
-/** The container's interface is there, of the right kind, with the right MTU, up unless it may be down. @returns it, if it is there */
+/**
+ * The container's interface is there, of the right kind, with the right MTU, up unless it may be
+ * down. @returns it, if it is there
+ */
 export function* checkContainerLink(
   container: Netlink,
   { attachment, config }: AttachmentCall<MtuConfig>,
@@ -40,12 +43,15 @@ export function* checkContainerLink(
   if (link.kind !== kind) yield broken(`${what} is not of kind ${kind}`);
   if (expected !== undefined) yield* checkMac(link, expected);
   if (!mayBeDown && !isUp(link)) yield broken(`${what} is down`);
-  // A plugin after the one that made the interface may have given it another MTU, and said so.
+  // A later plugin may have given the interface another MTU, and written it into the result.
   yield* checkMtu(what, link, expected?.mtu ?? config.mtuBytes);
   return link;
 }
 
-/** `end`, the host's end of the container's interface `link`, is there, with the right hardware address and MTU. */
+/**
+ * `end`, the host's end of the container's interface `link`, is there, with the right hardware
+ * address and MTU.
+ */
 export function* checkHostEnd(
   { end, link }: { readonly end: Link | undefined; readonly link: Link },
   result: Result,
@@ -92,7 +98,7 @@ export function* checkConnected(rtnl: Netlink, link: Link, ips: AddressPlan['ips
   for (const { address } of ips) {
     const dst = address.masked();
     const found = listRoutes(rtnl, dst.family, link).some((route) => route.dst.equals(dst));
-    // A subnet of one address has no rest.
+    // A subnet of one address has no route.
     if (address.hostBits > 0 && !found) yield missingRoute({ dst }, link);
   }
 }
@@ -100,7 +106,10 @@ export function* checkConnected(rtnl: Netlink, link: Link, ips: AddressPlan['ips
 /** linux/rtnetlink.h */
 const RT_TABLE_MAIN = 254;
 
-/** Defaults of the main table are compared by network alone, as the reference does: containers may choose another gateway. */
+/**
+ * Defaults of the main table are compared by network alone, as the reference does: containers may
+ * choose another gateway.
+ */
 function isAsPlanned({
   candidate,
   planned,

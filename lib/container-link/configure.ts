@@ -1,4 +1,4 @@
-/** Giving a container's interface what an IPAM plugin answered: sysctls, addresses, routes. */
+/** Configuring a container's interface by the IPAM plugin's answer: sysctls, addresses, routes. */
 import type { Address } from '#lib/addr/address.ts';
 import { CniError, CODE, step } from '#lib/cni/error.ts';
 import type { ResultIp, ResultRoute } from '#lib/cni/result.ts';
@@ -24,14 +24,19 @@ export interface Container {
   readonly link: Link;
 }
 
-/** The IPAM answer for one interface, and whether IPv6 addresses are to be checked for duplicates. */
+/**
+ * The IPAM answer for one interface, and whether IPv6 addresses are to be checked for duplicates.
+ */
 export interface AddressPlan {
   readonly ips: readonly ResultIp[];
   readonly routes: readonly ResultRoute[];
   readonly dad: boolean;
 }
 
-/** Gives the interface its addresses, sets it up, adds the routes. @throws CniError, NetlinkError, SysError */
+/**
+ * Gives the interface its addresses, sets it up, adds the routes. @throws CniError, NetlinkError,
+ * SysError
+ */
 export function configureInterface(container: Container, plan: AddressPlan): void {
   configureAddresses(container, plan);
   addRoutes(container, plan);
@@ -63,7 +68,7 @@ export type RoutePlan = Omit<AddressPlan, 'dad'>;
 /** linux/rtnetlink.h: a destination on the link itself, or narrower. */
 const RT_SCOPE_LINK = 253;
 
-/** The routes of a plan as the kernel gets them, and as they are looked for again. */
+/** The routes of a plan as the kernel has them. */
 export const plannedRoutes = ({ ips, routes }: RoutePlan, { index }: Link): Route[] =>
   routes.map((route) => ({
     dst: route.dst.masked(),
@@ -76,7 +81,10 @@ export const plannedRoutes = ({ ips, routes }: RoutePlan, { index }: Link): Rout
     scope: route.scope,
   }));
 
-/** The gateway that a route names, or that of the addresses; undefined: its destination is on the link. 0.0.0.0 and :: name none. */
+/**
+ * The gateway that a route names, or that of the addresses; undefined: its destination is on the
+ * link. 0.0.0.0 and :: name none.
+ */
 function gatewayOf({ gw, scope, dst }: ResultRoute, ips: readonly ResultIp[]): Address | undefined {
   if (gw !== undefined) return gw.value === 0n ? undefined : gw;
   if (scope !== undefined && scope >= RT_SCOPE_LINK) return undefined;
@@ -89,16 +97,18 @@ export const describeRoute = ({ dst, gw }: Pick<Route, 'dst' | 'gw'>, { name }: 
   `${dst} via ${gw ?? 'none'} dev ${name}`;
 
 /**
- * Tells the link that the addresses are at this hardware address now (gratuitous ARP, unsolicited neighbour advertisements):
- * setting the address that the interface has makes the kernel announce it. To be called once frames get through, after
- * configureInterface. A raw socket could say the same, but to close one takes the kernel ten milliseconds. @throws NetlinkError
+ * Announces the addresses with their hardware address (gratuitous ARP, unsolicited neighbour
+ * advertisements): the kernel does it when the hardware address is set, even to the same value. To
+ * be called after configureInterface, once frames get through. A raw socket could announce too, but
+ * to close one takes the kernel ten milliseconds. @throws NetlinkError
  */
 export function announceAddresses({ rtnl, link }: Container): void {
   if (link.mac !== undefined) setLinkMac(rtnl, link, link.mac);
 }
 
 function prepare(ifName: string, { ips, dad }: Omit<AddressPlan, 'routes'>): void {
-  // The kernel then announces the addresses whenever the interface comes up or gets a hardware address.
+  // With these the kernel announces the addresses whenever the interface comes up or gets a
+  // hardware address.
   trySysctl(`net/ipv4/conf/${ifName}/arp_notify`, '1');
   trySysctl(`net/ipv6/conf/${ifName}/ndisc_notify`, '1');
   trySysctl(`net/ipv6/conf/${ifName}/accept_dad`, dad ? '1' : '0');
@@ -113,7 +123,7 @@ function enableIpv6(ifName: string): void {
   });
 }
 
-/** Addresses must survive the interface being set down. Kernels before 4.6 can't. */
+/** Keeps IPv6 addresses when the interface is set down. Kernels before 4.6 can't. */
 function keepAddressOnDown(ifName: string): void {
   const name = `net/ipv6/conf/${ifName}/keep_addr_on_down`;
   recover(() => writeSysctl(name, '1'), sysError('ENOENT'));

@@ -1,4 +1,7 @@
-/** The veth pair that joins a container to the host: making it under a free name, finding its end on the host again. */
+/**
+ * The veth pair that joins a container to the host: making it under a free name, finding its end on
+ * the host again.
+ */
 import type { Mac } from '#lib/addr/mac.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { CniError, CODE, step } from '#lib/cni/error.ts';
@@ -21,7 +24,10 @@ export interface VethPair {
   readonly link: Link;
 }
 
-/** Where the container's end goes: its namespace, a socket there, whose it is, the hardware address asked for. */
+/**
+ * Where the container's end goes: its namespace, a socket there, whose it is, the hardware address
+ * asked for.
+ */
 export interface ContainerEnd extends Omit<Container, 'link'> {
   readonly netns: Netns;
   readonly owner: Attachment;
@@ -61,7 +67,10 @@ export function connectContainer(
   return { hostEnd: requireLink(host, name), link: requireLink(end.rtnl, end.owner.ifName) };
 }
 
-/** Marks the host's end as the attachment's: from then on STATUS takes it for a pod's. @throws CniError */
+/**
+ * Marks the host's end as the attachment's: from then on STATUS takes it for a pod's. @throws
+ * CniError
+ */
 export function markHostEnd(host: Netlink, hostEnd: Link, owner: Attachment): void {
   step(`failed to mark "${hostEnd.name}"`, () => markLink(host, hostEnd, owner));
 }
@@ -75,7 +84,7 @@ function addPair(
   for (let tries = 1; ; tries += 1) {
     const name = randomVethName();
     let isOurs = true;
-    // Before: the kernel may do it and its answer be lost.
+    // If the reply is lost, the kernel may still have acted: the undo comes first.
     undo.defer(() => isOurs && deleteLink(host, name));
     try {
       addLink(host, { kind: VETH, name, mac: randomMac(), mtuBytes, isUp: true, master, peer });
@@ -98,7 +107,8 @@ function requireLink(rtnl: Netlink, name: string): Link {
 }
 
 /**
- * Without the container's end, the host's end is deleted: the result knows its name, or its mark tells it. Absence is accepted.
+ * Without the container's end, the host's end is deleted: the result knows its name, or its mark
+ * tells it. Absence is accepted.
  * @throws NetlinkError
  */
 export function deleteStrayVeth(

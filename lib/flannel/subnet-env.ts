@@ -1,9 +1,12 @@
-/** subnet.env, which the node's flannel daemon writes: the cluster's networks, this node's subnets, MTU, who masquerades. Read and written. */
+/**
+ * subnet.env, which the node's flannel daemon writes: the cluster's networks, this node's subnets,
+ * MTU, who masquerades. Read and written.
+ */
 import { AddressError, type Family } from '#lib/addr/address.ts';
 import { distinct } from '#lib/addr/distinct.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 
-/** What the file says. Prefixes are masked; IPv4 comes first. */
+/** The content of the file. Prefixes are masked; IPv4 comes first. */
 export interface SubnetEnv {
   readonly networks: readonly Prefix[];
   readonly subnets: readonly Prefix[];
@@ -12,7 +15,10 @@ export interface SubnetEnv {
   readonly ipMasq: boolean;
 }
 
-/** A file that does not say what it must. The message names the file, the line or key, and the value. */
+/**
+ * A file that does not say what it must. The message names the file, the line or key, and the
+ * value.
+ */
 export class SubnetEnvError extends Error {
   override name = 'SubnetEnvError';
   /** What to do, where that can be told. */
@@ -24,11 +30,11 @@ export class SubnetEnvError extends Error {
   }
 }
 
-/** What IPv4 asks of a link, and its longest packet. */
+/** The least MTU for IPv4, and the length of its longest packet. */
 const MTU_MIN = 68;
 const MTU_MAX = 65_535;
 
-/** The keys, each with what it is missed as if it is not there. */
+/** The keys of the file. */
 const KEYS = [
   'FLANNEL_NETWORK',
   'FLANNEL_SUBNET',
@@ -39,7 +45,10 @@ const KEYS = [
 ] as const;
 type Key = (typeof KEYS)[number];
 
-/** Reads the text; blanks, quotes, CR and `export` around keys and values are accepted. @throws SubnetEnvError */
+/**
+ * Reads the text; blanks, quotes, CR and `export` around keys and values are accepted. @throws
+ * SubnetEnvError
+ */
 export function parseSubnetEnv(text: string, path: string): SubnetEnv {
   const values = new Map<Key, string>();
   for (const [index, line] of text.split('\n').entries()) {
@@ -70,7 +79,10 @@ const isKey = (key: string): key is Key => (KEYS as readonly string[]).includes(
 
 const unquote = (value: string): string => value.replace(/^(["'])(.*)\1$/s, '$2').trim();
 
-/** In the reference's words: either family will do, and a missing one is named by both keys. */
+/**
+ * Refuses a file without a needed key, in the reference plugin's words: either family will do, and
+ * a message names the keys of both.
+ */
 function refuseMissing(values: ReadonlyMap<Key, string>, text: string, path: string): void {
   const groups: readonly (readonly Key[])[] = [
     ['FLANNEL_NETWORK', 'FLANNEL_IPV6_NETWORK'],
@@ -86,7 +98,7 @@ function refuseMissing(values: ReadonlyMap<Key, string>, text: string, path: str
   throw new SubnetEnvError(`${path} is missing ${missing.join(', ')}`, advice);
 }
 
-/** Nobody routes to a subnet that is not the cluster's. */
+/** Refuses a subnet outside of the cluster's networks: nobody routes to it. */
 function refuseOutside(subnet: Prefix, networks: readonly Prefix[], path: string): void {
   const own = networks.filter(({ family }) => family === subnet.family);
   if (own.length === 0 || own.some((network) => network.contains(subnet.first))) return;
@@ -136,7 +148,10 @@ const FAMILY_KEYS = [
   { family: 6, network: 'FLANNEL_IPV6_NETWORK', subnet: 'FLANNEL_IPV6_SUBNET' },
 ] as const;
 
-/** The text of the file, to the byte as flanneld writes it: a subnet stands with the address of its gateway, the first after the network's. */
+/**
+ * The text of the file, to the byte as flanneld writes it: a subnet stands with the address of its
+ * gateway, the first after the network's.
+ */
 export function encodeSubnetEnv({ networks, subnets, mtuBytes, ipMasq }: SubnetEnv): string {
   const lines = FAMILY_KEYS.flatMap(({ family, network, subnet: key }) => {
     const own = networks.filter((prefix) => prefix.family === family);

@@ -1,6 +1,7 @@
 /**
- * Masquerading with iptables, in the reference plugins' chains, so that theirs delete ours and ours theirs. They look at the comments of
- * the rules that lead to a container's chain; those of the rules in it tell when the container is gone.
+ * Masquerading with iptables, in the reference plugins' chains, so that either suite deletes the
+ * other's. The reference plugins read the comments of the rules that lead to a container's chain.
+ * The comments of the rules in it hold the evidence about the container.
  */
 import { FAMILIES, type Family } from '#lib/addr/address.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
@@ -41,7 +42,7 @@ const chainOf = (owner: Container): ContainerChain => ({
 const ownerText = ({ network, containerID }: Container): string =>
   `name: "${network}" id: "${containerID}"`;
 
-/** Masquerades a pod's addresses; repeated it changes nothing. @throws CniError with what iptables said */
+/** Masquerades a pod's addresses; may be repeated. @throws NetfilterError with iptables' words */
 export function addMasquerade(
   nftables: Nftables | undefined,
   owner: Attachment,
@@ -52,7 +53,8 @@ export function addMasquerade(
   for (const family of FAMILIES) {
     const own = addresses.filter((address) => address.family === family);
     if (own.length === 0) continue;
-    // What an ADD that died left. Another interface of the container may go on using the chain.
+    // An ADD that died may have left rules. Another interface of the container may go on using the
+    // chain.
     const sources = own.map(({ address }) => address);
     deleteChain(nftables, family, chain, sources);
     const declaration = hasChain(nftables, family, chain) ? [] : [`:${chain.chain} - [0:0]`];
@@ -73,8 +75,9 @@ function addLines(owner: Attachment, address: Prefix, policy: MasqueradePolicy):
 }
 
 /**
- * Deletes what we or the reference plugins made for these addresses of a container in a network, or undefined: for all;
- * nothing to delete is accepted. @throws CniError, NetlinkError
+ * Deletes the rules of ours or of the reference plugins for these addresses of a container in a
+ * network; with undefined the rules for all its addresses. Absence is accepted.
+ * @throws NetfilterError, NetlinkError
  */
 export function deleteMasquerade(
   nftables: Nftables | undefined,
@@ -85,7 +88,10 @@ export function deleteMasquerade(
   for (const family of FAMILIES) deleteChain(nftables, family, chainOf(owner), sources);
 }
 
-/** Deletes what we or the reference plugins made for the network's containers that a GC is to collect. @throws AggregateError */
+/**
+ * Deletes the rules of ours or of the reference plugins for the network's containers that a GC is
+ * to collect. @throws AggregateError
+ */
 export function gcMasquerade(nftables: Nftables | undefined, scope: GcScope): void {
   const isStale = staleness(scope, ({ containerID }) => containerID);
   const collect = (family: Family, container: ContainerRules): void => {
@@ -103,7 +109,10 @@ export function gcMasquerade(nftables: Nftables | undefined, scope: GcScope): vo
   );
 }
 
-/** Whose rule leads to a chain; undefined if the chain is not that container's. */
+/**
+ * The container that a rule's comment names; undefined if the rule does not lead to that
+ * container's chain.
+ */
 function ownerOf(jump: Rule): Container | undefined {
   const [, network, containerID] = /^name: "(.+?)" id: "(.+?)"/.exec(commentOf(jump) ?? '') ?? [];
   if (network === undefined || containerID === undefined) return undefined;
@@ -111,7 +120,10 @@ function ownerOf(jump: Rule): Container | undefined {
   return chainOf(owner).chain === jump.target ? owner : undefined;
 }
 
-/** Whether the rules of an address are there: one that leads to the container's chain, and something in that. */
+/**
+ * Whether the rules of an address are there: one that leads to the container's chain, and something
+ * in that.
+ */
 export function hasMasquerade(
   nftables: Nftables | undefined,
   owner: Attachment,

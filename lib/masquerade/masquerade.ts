@@ -1,4 +1,6 @@
-/** Masquerading of pods, whatever the backend: adding it, ending it however it was made, checking it. */
+/**
+ * Masquerading of pods by any backend: adding it, ending it whichever backend made it, checking it.
+ */
 import type { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp, step } from '#lib/cni/error.ts';
@@ -16,20 +18,23 @@ import * as maps from './nftables.ts';
 import type { MasqueradePolicy } from './policy.ts';
 import { deleteReferenceRules, gcReferenceRules } from './reference.ts';
 
-/** What a network wants masqueraded, and by what; undefined: nftables where the kernel has it. */
+/** A network's masquerading policy and its backend; undefined: nftables if the kernel has it. */
 export interface MasqueradeOptions extends MasqueradePolicy {
   readonly backend: Backend | undefined;
 }
 
-/** An attachment that is no longer to be masqueraded. */
+/** An attachment whose masquerading is to end. */
 interface Masqueraded {
   readonly owner: Attachment;
   readonly addresses: readonly Prefix[] | undefined;
-  /** Whether the network masquerades now: then an earlier DEL may have left something. */
+  /** Whether the network masquerades now: then an earlier DEL that died may have left something. */
   readonly isExpected: boolean;
 }
 
-/** Masquerades a pod's addresses, given with the length of their subnet; `undo` ends it. @throws CniError */
+/**
+ * Masquerades a pod's addresses, given with the length of their subnet; `undo` ends it. @throws
+ * CniError
+ */
 export function masquerade(
   owner: Attachment,
   addresses: readonly Prefix[],
@@ -51,10 +56,12 @@ export function masquerade(
 }
 
 /**
- * Ends the masquerading of an attachment, whichever backend of ours or of the reference plugins made it. Its addresses need
- * not be known: they only tell interfaces apart that share a container, a network and an iptables chain. Nothing to end is
- * accepted. Whoever closes a conversation in which something was deleted waits until the kernel has let go of it, some 20 ms: it stays
- * open in `closing`, for work that can be done meanwhile. @throws CniError
+ * Ends the masquerading of an attachment, whichever backend of ours or of the reference plugins
+ * made it. Absence is accepted. The addresses may be unknown: they only tell apart interfaces that
+ * share a container, a network and an iptables chain. To close a conversation after a deletion
+ * takes some 20 ms, until the kernel has freed what was deleted. So `closing` keeps it open while
+ * other work is done.
+ * @throws CniError
  */
 export function unmasquerade(
   { owner, addresses, isExpected }: Masqueraded,
@@ -69,8 +76,10 @@ export function unmasquerade(
 }
 
 /**
- * Ends the masquerading of a network's attachments that are not valid; if nobody says which are, of those that are provably gone, which of the
- * reference plugins' rules can't be told. @throws AggregateError
+ * Ends the masquerading of the network's attachments that a GC is to collect. Without a list of
+ * valid attachments the rules of the reference plugins' nftables backend stay: they carry no
+ * evidence.
+ * @throws AggregateError
  */
 export function gcMasquerade(scope: GcScope): void {
   using nftables = openNftablesIfAny();
@@ -88,7 +97,7 @@ export function* checkMasquerade(
   options: MasqueradeOptions,
 ): Findings {
   using nftables = openNftablesIfAny();
-  // On a node where the suites were swapped the reference's iptables rules do the work.
+  // On a node where the suites were swapped, the reference plugins' iptables rules do the work.
   const others = addresses.filter((address) => !iptables.hasMasquerade(nftables, owner, address));
   const missing = nftables ? maps.missingMasquerade(nftables, owner, others, options) : others;
   if (missing.length > 0) {

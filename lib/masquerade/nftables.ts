@@ -1,9 +1,9 @@
 /**
- * Masquerading with nf_tables: one element per pod address in a verdict map, so that neither packets nor calls get slower
- * with the number of pods. In each family's table:
+ * Masquerading with nf_tables: one element per pod address in a verdict map, so that neither
+ * packets nor calls get slower with the number of pods. In each family's table:
  *
  *   map pods         pod address -> goto the chain of its network's policy
- *   map attachments  who -> pod address, with evidence of when that is dead
+ *   map attachments  owner -> pod address, with the evidence about the owner
  *   chain postrouting, the hook: ip saddr vmap @pods
  *   chain net-NETWORK-DIGEST, a policy: exempt destinations return, the rest is masqueraded
  */
@@ -39,13 +39,16 @@ import { entryEvidence, indexKey, isOwner, listStale } from '#lib/ownership/atta
 import { commentPrefix, ownerComment, policyChain } from '#lib/ownership/owner.ts';
 import { exemptions, type MasqueradePolicy, MULTICAST } from './policy.ts';
 
-/** Tables of our own: the reference plugins rebuild theirs on every ADD. */
+/** Tables of our own: the reference plugins make theirs anew on every ADD. */
 const TABLES = {
   4: { family: 'ip', name: 'cni_masquerade' },
   6: { family: 'ip6', name: 'cni_masquerade' },
 } as const satisfies Record<Family, Table>;
 
-/** What a table has without any pod: two maps and the hook's chain. Every pod needs a policy's chain. */
+/**
+ * The count of a table without pods: two maps and the hook's chain. A pod needs a policy's chain
+ * too.
+ */
 const EMPTY_TABLE_USE = 3;
 
 const COMMENT = 'CNI pods whose traffic is masqueraded';
@@ -55,7 +58,7 @@ const POSTROUTING = 'postrouting';
 /** linux/netfilter_ipv4.h: NF_IP_PRI_NAT_SRC */
 const SRCNAT = 100;
 
-/** One address of a pod, with what belongs to it in the tables. */
+/** One address of a pod, with its place in the tables. */
 interface Entry {
   readonly table: Table;
   readonly family: Family;
@@ -82,7 +85,7 @@ function entries(
   );
 }
 
-/** Masquerades a pod's addresses; repeated it changes nothing. @throws NetlinkError */
+/** Masquerades a pod's addresses; may be repeated. @throws NetlinkError */
 export function addMasquerade(
   nftables: Nftables,
   owner: Attachment,
@@ -95,7 +98,7 @@ export function addMasquerade(
     elements: () => wanted.flatMap((entry) => elements(owner, entry, evidence)),
     structure: () => wanted.flatMap(structure),
     isWhole: () => areWhole(nftables, wanted),
-    // Left by an earlier owner of the address, or by an ADD of ours that died.
+    // An earlier owner of the address, or an ADD of ours that died, may have left elements.
     clear: () => wanted.flatMap((entry) => removals(nftables, owner, entry)),
   });
 }
@@ -113,7 +116,7 @@ const elements = (
   ];
 };
 
-/** Whatever stands at the keys of an entry. */
+/** The requests that delete the elements at the keys of an entry. */
 function removals(nftables: Nftables, owner: Attachment, entry: Entry): Request[] {
   const { table, number, address } = entry;
   const remembered = listIndex(nftables, table, indexKey(owner))[number];
@@ -124,7 +127,10 @@ function removals(nftables: Nftables, owner: Attachment, entry: Entry): Request[
   ];
 }
 
-/** Table, maps, hook and policy chain; rules are flushed and made again, in the same transaction. */
+/**
+ * The requests for table, maps, hook and policy chain. Rules are flushed and made again in the same
+ * transaction.
+ */
 function structure({ table, family, exempt, chain }: Entry): Request[] {
   const addressType = DATA_TYPES[TABLES[family].family];
   const returns = [...exempt, MULTICAST[family]].map((prefix) => [
@@ -145,8 +151,8 @@ function structure({ table, family, exempt, chain }: Entry): Request[] {
 }
 
 /**
- * Ends the masquerading of an attachment; nothing to end is accepted. If there was to be some, an earlier DEL may have died: the empty
- * table that it left goes too. @throws NetlinkError
+ * Ends the masquerading of an attachment; absence is accepted. If it was expected, an earlier DEL
+ * may have died: the empty table that it left is deleted too. @throws NetlinkError
  */
 export function deleteMasquerade(nftables: Nftables, owner: Attachment, isExpected: boolean): void {
   for (const family of FAMILIES) {
@@ -158,7 +164,7 @@ export function deleteMasquerade(nftables: Nftables, owner: Attachment, isExpect
   }
 }
 
-/** Whether packets from the addresses of entries' policies get to their rules. */
+/** Whether packets from the entries' addresses reach the rules of their policies. */
 const areWhole = (nftables: Nftables, wanted: readonly Entry[]): boolean =>
   FAMILIES.every((family) => {
     const own = wanted.filter((entry) => entry.family === family);
@@ -167,7 +173,10 @@ const areWhole = (nftables: Nftables, wanted: readonly Entry[]): boolean =>
     return ruled.has(POSTROUTING) && own.every(({ chain }) => ruled.has(chain));
   });
 
-/** Takes out the addresses, but those that another attachment has by now, and what no other pod needs. @returns whether there were any */
+/**
+ * Deletes an owner's addresses, except those of another owner by now, and the chains that no pod
+ * needs. @returns whether there were any
+ */
 function deletePods(nftables: Nftables, table: Table, key: IndexKey): boolean {
   return deleteElements(nftables, { table, rest: deleteEmpty(table) }, key, (indexed) => {
     const pods = indexed
@@ -188,7 +197,9 @@ const deleteEmpty = (table: Table): Request[] => [
   nft.deleteTable(table),
 ];
 
-/** Ends the masquerading of a network's attachments that a GC is to collect. @throws AggregateError */
+/**
+ * Ends the masquerading of a network's attachments that a GC is to collect. @throws AggregateError
+ */
 export function gcMasquerade(nftables: Nftables, scope: GcScope): void {
   everyStep((run) => {
     for (const table of FAMILIES.map((family) => TABLES[family])) {

@@ -1,4 +1,6 @@
-/** What the reference plugins' nftables backend leaves: one rule an address, known by its comment. */
+/**
+ * Rules of the reference plugins' nftables backend: one an address, whose comment names the owner.
+ */
 import type { Owner } from '#lib/cni/attachment.ts';
 import { cleanUp } from '#lib/cni/error.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
@@ -15,7 +17,10 @@ const CHAIN = 'masq_checks';
 export const deleteReferenceRules = (nftables: Nftables, owner: Owner): void =>
   deleteRules(nftables, ({ comment }) => comment?.startsWith(commentPrefix(owner)) === true);
 
-/** Deletes the rules of a network's attachments that are not valid; without evidence, the others can't be told. @throws AggregateError */
+/**
+ * Deletes the rules of the network's attachments that are not valid. Without a list all stay: they
+ * carry no evidence. @throws AggregateError
+ */
 export function gcReferenceRules(nftables: Nftables, scope: GcScope): void {
   const isStale = staleness(scope, commentPrefix);
   deleteRules(
@@ -24,8 +29,8 @@ export function gcReferenceRules(nftables: Nftables, scope: GcScope): void {
   );
 }
 
-function deleteRules(nftables: Nftables, isDoomed: (rule: ListedRule) => boolean): void {
-  const doomed = nftables.listRules(TABLE, CHAIN).filter(isDoomed);
-  const requests = doomed.map(({ handle }) => nft.deleteRules(TABLE, CHAIN, handle));
+function deleteRules(nftables: Nftables, isUnwanted: (rule: ListedRule) => boolean): void {
+  const unwanted = nftables.listRules(TABLE, CHAIN).filter(isUnwanted);
+  const requests = unwanted.map(({ handle }) => nft.deleteRules(TABLE, CHAIN, handle));
   cleanUp(...requests.map((request) => () => nftables.delete([request])));
 }

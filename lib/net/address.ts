@@ -71,8 +71,9 @@ export function decodeAddress({ body }: Message): LinkAddress | undefined {
 }
 
 /**
- * Gives an interface an address; IPv4 ones with their broadcast address. `noDad` skips IPv6's duplicate address
- * detection. As `ip addr add PREFIX dev DEV [nodad]`. @throws NetlinkError, EEXIST if it has it
+ * Gives an interface an address; IPv4 ones with their broadcast address. `noDad` skips IPv6's
+ * duplicate address detection. As `ip addr add PREFIX dev DEV [nodad]`. @throws NetlinkError,
+ * EEXIST if it has it
  */
 export function addAddress(
   rtnl: Netlink,
@@ -88,7 +89,9 @@ export function addAddress(
   });
 }
 
-/** Takes an address from an interface; absence is accepted. As `ip addr del`. @throws NetlinkError */
+/**
+ * Takes an address from an interface; absence is accepted. As `ip addr del`. @throws NetlinkError
+ */
 export function deleteAddress(rtnl: Netlink, link: Link, prefix: Prefix): void {
   const request = {
     op: `delete address ${prefix} dev ${link.name}`,
@@ -98,14 +101,20 @@ export function deleteAddress(rtnl: Netlink, link: Link, prefix: Prefix): void {
   absentAsUndefined(() => rtnl.request(request), ['EADDRNOTAVAIL', 'ENODEV']);
 }
 
-/** The addresses of an interface; none if it is gone. As `ip addr show dev DEV`. @throws NetlinkError */
+/**
+ * The addresses of an interface; none if it is gone. As `ip addr show dev DEV`. @throws
+ * NetlinkError
+ */
 export function listAddresses(rtnl: Netlink, { index }: { readonly index: number }): LinkAddress[] {
   // Kernels before 4.20 do not filter by interface.
   const addresses = absentAsUndefined(() => dumpAddresses(rtnl, AF_UNSPEC, index)) ?? [];
   return addresses.filter((address) => address.index === index);
 }
 
-/** Which of these addresses an interface does not have, with this very prefix length. @throws NetlinkError */
+/**
+ * Which of these addresses an interface does not have, with this very prefix length. @throws
+ * NetlinkError
+ */
 export function missingAddresses(
   rtnl: Netlink,
   link: { readonly index: number },
@@ -115,7 +124,10 @@ export function missingAddresses(
   return wanted.filter((one) => !present.some(({ prefix }) => prefix.equals(one)));
 }
 
-/** The IPv4 addresses of all interfaces: unlike IPv6's, pods' ports on the host have none. As `ip -4 addr show`. */
+/**
+ * The IPv4 addresses of all interfaces. They are few: pods' ports on the host have none. As `ip -4
+ * addr show`.
+ */
 export const listIpv4Addresses = (rtnl: Netlink): LinkAddress[] => dumpAddresses(rtnl, AF[4], 0);
 
 function dumpAddresses(rtnl: Netlink, family: number, index: number): LinkAddress[] {

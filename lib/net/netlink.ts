@@ -1,4 +1,7 @@
-/** Netlink conversations: requests with their answers, acknowledgements and dumps, over a socket or a fake kernel. */
+/**
+ * Netlink conversations: requests with their answers, acknowledgements and dumps, over a socket or
+ * a fake kernel.
+ */
 import { now } from '#lib/sys/clock.ts';
 import { errnoMessage, errnoName, sysError, SysError } from '#lib/sys/error.ts';
 import { type Netns, within } from '#lib/sys/netns.ts';
@@ -16,7 +19,10 @@ import {
   NLMSG_ERROR,
 } from './message.ts';
 
-/** The kernel's refusal. `op` is what was asked, `code` the errno's name, `kernelMessage` its own words if any. */
+/**
+ * The kernel's refusal. `op` is what was asked, `code` the errno's name, `kernelMessage` its own
+ * words if any.
+ */
 export class NetlinkError extends Error {
   override name = 'NetlinkError';
   readonly op: string;
@@ -39,15 +45,18 @@ export function isNetlinkError(error: unknown, ...codes: string[]): error is Net
   return error instanceof NetlinkError && (codes.length === 0 || codes.includes(error.code));
 }
 
-/** Expects the kernel's refusals with one of these errno names, without names any: for recover(). */
+/**
+ * Expects the kernel's refusals with one of these errno names, without names any: for recover().
+ */
 export const netlinkError =
   (...codes: string[]): Expected<NetlinkError> =>
   (error): error is NetlinkError =>
     isNetlinkError(error, ...codes);
 
 /**
- * Asks for, or deletes, an interface or another object that may be gone by now: then the answer is undefined. Another call may always be quicker, such
- * as a second DEL of the same pod. `codes` are the errno names that mean absence. @throws NetlinkError
+ * Asks for, or deletes, an interface or another object that may be gone by now: then the answer is
+ * undefined. Another call may always be quicker, such as a second DEL of the same pod. `codes` are
+ * the errno names that mean absence. @throws NetlinkError
  */
 export const absentAsUndefined = <T>(
   body: () => T,
@@ -91,23 +100,35 @@ const SO_RCVBUFFORCE = 33;
 /** Room for a transaction of some thousand rules, and for what the kernel says of them. */
 const BUFFER_BYTES = 8 * 1024 * 1024;
 
-/** How long the kernel may take for an answer: it waits for locks of its own, for seconds on a node in trouble. */
+/**
+ * How long the kernel may take for an answer: on a node in trouble it waits for its own locks for
+ * seconds.
+ */
 const ANSWER_LIMIT_MS = 20_000;
 
-/** How long a whole answer may take, however many datagrams it comes in: lists of a million entries take a second. */
+/**
+ * How long a whole answer may take, however many datagrams it comes in: lists of a million entries
+ * take a second.
+ */
 const CONVERSATION_LIMIT_MS = 60_000;
 
-/** Where datagrams are received, one after the other: more than the kernel puts into one. Not zeroed: only what is used becomes memory. */
+/**
+ * The buffer for one datagram after the other: larger than the kernel makes them. It is not zeroed,
+ * so that unused pages take no memory.
+ */
 const DATAGRAM_BYTES = 256 * 1024;
 let datagram: Buffer | undefined;
 
-/** How often a dump is begun again that a concurrent change made inconsistent. */
+/** How often a dump is repeated if a concurrent change made it inconsistent. */
 const DUMP_LIMIT = 20;
 
-/** asm-generic/errno-base.h: what a dump that stays inconsistent is reported as. */
+/** asm-generic/errno-base.h: reported for a dump that is inconsistent each time. */
 const EINTR = 4;
 
-/** Opens a conversation in a namespace, by default the program's own; it stays there. @throws SysError */
+/**
+ * Opens a conversation in a namespace, by default the program's own; it stays there. @throws
+ * SysError
+ */
 export function openNetlink(protocol: number, netns?: Netns): Netlink {
   const open = () => openTransport(protocol);
   return new Netlink(netns === undefined ? open() : within(netns, open));
@@ -136,12 +157,15 @@ function openTransport(protocol: number): Transport {
   };
 }
 
-/** Kernels older than an option refuse it, as they do larger buffers in a user namespace; we can do without. */
+/**
+ * Sets an option that we can do without: older kernels refuse it, and all refuse larger buffers in
+ * a user namespace.
+ */
 function setIfKnown(socket: Socket, level: number, option: number, value: number): void {
   recover(() => socket.setOption(level, option, value), sysError('ENOPROTOOPT', 'EPERM'));
 }
 
-/** What is being waited for, and until when. */
+/** The request whose answer is waited for, and until when. */
 interface Wait {
   readonly op: string;
   readonly deadline: number;
@@ -159,14 +183,20 @@ export class Netlink implements Disposable {
     this.#limitMs = limitMs;
   }
 
-  /** Asks for one thing and waits for its acknowledgement. @returns what came before that. @throws NetlinkError; SysError at the limit */
+  /**
+   * Sends a request and waits for its acknowledgement. @returns the messages before that. @throws
+   * NetlinkError; SysError at the limit
+   */
   request(request: Request): Message[] {
     const wait = this.#begin(request.op);
     const sequence = this.#send(request, NLM_F.ACK);
     return this.#collect(wait, sequence);
   }
 
-  /** Asks for a list, again while changes disturb it. @throws NetlinkError; EINTR if it never comes undisturbed */
+  /**
+   * Asks for a list, again if a change disturbs it. @throws NetlinkError, EINTR if each one was
+   * disturbed
+   */
   dump(request: Request): Message[] {
     const wait = this.#begin(request.op);
     for (let tries = 0; tries < DUMP_LIMIT; tries += 1) {
@@ -179,9 +209,10 @@ export class Netlink implements Disposable {
   }
 
   /**
-   * Sends several requests as one datagram between a begin and an end message, which the kernel carries out all or not
-   * at all (nfnetlink batches). Answers come in the order of the requests: each refused one has its own, and the last asks for one in any case.
-   * @throws NetlinkError for the first refused
+   * Sends several requests in one datagram between a begin and an end message. The kernel carries
+   * out all of them or none (nfnetlink batches). Answers come in the order of the requests: each
+   * refused request has one, and the last request asks for one in any case. @throws NetlinkError
+   * for the first refused
    */
   batch({ begin, end }: BatchLimits, requests: readonly Request[]): void {
     if (requests.length === 0) return;
@@ -200,7 +231,7 @@ export class Netlink implements Disposable {
         if (message.type !== NLMSG_ERROR || op === undefined) continue;
         const acknowledgement = decodeAcknowledgement(message);
         if (acknowledgement.errno !== 0) failure ??= new NetlinkError(op, acknowledgement);
-        // A refused begin stands for the whole batch: nothing else need be answered.
+        // If the begin is refused, the whole batch is: no other answer need come.
         if (message.sequence === first) throw failure ?? new MalformedMessage(`Answer to ${op}`);
         isAnswered ||= message.sequence === last;
       }
@@ -227,7 +258,10 @@ export class Netlink implements Disposable {
     return this.#sequence;
   }
 
-  /** The messages of this conversation until its acknowledgement, or the end of its list. @throws NetlinkError */
+  /**
+   * The messages of this conversation until its acknowledgement, or the end of its list. @throws
+   * NetlinkError
+   */
   #collect(wait: Wait, sequence: number): Message[] {
     const messages: Message[] = [];
     for (const message of this.#messagesOf(wait, sequence)) {
@@ -237,7 +271,7 @@ export class Netlink implements Disposable {
       }
       const acknowledgement = decodeAcknowledgement(message);
       if (acknowledgement.errno !== 0) throw new NetlinkError(wait.op, acknowledgement);
-      // The end of a list may be what tells that it was disturbed.
+      // The end of a list may be the message that tells of a disturbance.
       return (message.flags & NLM_F.DUMP_INTR) === 0 ? messages : [...messages, message];
     }
     return messages;
@@ -251,7 +285,7 @@ export class Netlink implements Disposable {
     return { op, deadline: now() + this.#limitMs };
   }
 
-  /** @throws SysError at the limit: an answer that never ends, or one that is meant for others */
+  /** @throws SysError at the limit: the answer never ends, or only messages for others come */
   #receive({ op, deadline }: Wait): Message[] {
     if (now() >= deadline) {
       const reason = `the answer to "${op}" did not end within ${this.#limitMs / 1000} seconds`;

@@ -1,4 +1,7 @@
-/** nf_tables requests (linux/netfilter/nf_tables.h): tables, chains, rules, maps and their elements. Pure: values to bytes. */
+/**
+ * nf_tables requests (linux/netfilter/nf_tables.h): tables, chains, rules, maps and their elements.
+ * Pure: values to bytes.
+ */
 import { attr, type Attribute, encodeAttributes } from './attribute.ts';
 import { NLM_F } from './message.ts';
 import type { Request } from './netlink.ts';
@@ -62,7 +65,9 @@ export interface Hook {
   readonly priority: number;
 }
 
-/** A type of set keys or map values: the number that the nft program shows it by, and its length. */
+/**
+ * A type of set keys or map values: the number that the nft program shows it by, and its length.
+ */
 export interface DataType {
   readonly number: number;
   readonly bytes: number;
@@ -78,7 +83,9 @@ export const DATA_TYPES = {
   verdict: { number: NFT_DATA_VERDICT, bytes: 0 },
 } as const satisfies Record<string, DataType>;
 
-/** Types side by side, such as `ipv4_addr . inet_service`; each takes whole registers of four bytes. */
+/**
+ * Types side by side, such as `ipv4_addr . inet_service`; each takes whole registers of four bytes.
+ */
 export const concatenation = (...types: readonly DataType[]): DataType => ({
   number: types.reduce((sum, { number }) => (sum << 6) | number, 0),
   bytes: types.reduce((sum, { bytes }) => sum + Math.ceil(bytes / 4) * 4, 0),

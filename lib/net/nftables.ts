@@ -1,4 +1,4 @@
-/** Talking to nf_tables: transactions, and questions whose answer may be "there is none". */
+/** Conversations with nf_tables: transactions, and questions about objects that may be absent. */
 import type { Netns } from '#lib/sys/netns.ts';
 import { recover, succeeds } from '#lib/sys/recover.ts';
 import {
@@ -35,8 +35,9 @@ export class Nftables implements Disposable {
   }
 
   /**
-   * Carries out all deletions or none. Another call may be quicker, such as a second DEL of the same pod: objects that are gone (ENOENT) are accepted.
-   * With `unlessUsed` so are objects that are in use again (EBUSY): then all stay. @throws NetlinkError
+   * Carries out all deletions or none. If an object is gone already (ENOENT), none is carried out,
+   * and that is accepted: another call was quicker, such as a second DEL of the same pod. With
+   * `unlessUsed` it is also accepted that an object is in use again (EBUSY). @throws NetlinkError
    */
   delete(requests: readonly Request[], { unlessUsed = false } = {}): void {
     const expected = unlessUsed ? netlinkError('ENOENT', 'EBUSY') : netlinkError('ENOENT');
@@ -45,7 +46,7 @@ export class Nftables implements Disposable {
 
   /** Whether this kernel has nf_tables at all. */
   isSupported(): boolean {
-    // Whatever the reason (no module, no permission to load it): without an answer it can't be used.
+    // The reason does not matter (no module, no permission to load it): it can't be used.
     return succeeds(() => void this.#netlink.request(nft.getGeneration()), netlinkError());
   }
 
@@ -63,7 +64,9 @@ export class Nftables implements Disposable {
     return this.chainUse(table, chain) !== undefined;
   }
 
-  /** Rules in a chain, plus rules and elements that lead to it; undefined if there is no such chain. */
+  /**
+   * Rules in a chain, plus rules and elements that lead to it; undefined if there is no such chain.
+   */
   chainUse(table: Table, chain: string): number | undefined {
     const [message] = this.#ask(nft.getChain(table, chain)) ?? [];
     return message && decodeChainUse(message);

@@ -1,4 +1,7 @@
-/** Queueing disciplines and filters of interfaces (linux/pkt_sched.h, linux/pkt_cls.h): limiting a rate, redirecting packets. */
+/**
+ * Queueing disciplines and filters of interfaces (linux/pkt_sched.h, linux/pkt_cls.h): limiting a
+ * rate, redirecting packets.
+ */
 import { attr, type Attribute, Attributes, encodeAttributes, viewOf } from './attribute.ts';
 import type { Link } from './link.ts';
 import { type Message, NLM_F } from './message.ts';
@@ -15,18 +18,21 @@ const TCMSG_HANDLE = 8;
 /** linux/pkt_cls.h: TC_U32_NODE */
 const U32_NODE_MASK = 0xfff;
 
-/** Handles: 1: of the bucket, ffff: of what comes in. */
+/** Handles: 1: for the bucket, ffff: for the ingress qdisc. */
 const BUCKET_HANDLE = 0x0001_0000;
 const INGRESS_HANDLE = 0xffff_0000;
 
-/** Where a clsact has its filters: for what comes in, and for what goes out. */
+/** The two places of filters in a clsact qdisc: ingress and egress. */
 const TC_H_CLSACT = [0xffff_fff2, 0xffff_fff3] as const;
 
 /** linux/pkt_sched.h: attributes of tbf, and struct tc_tbf_qopt with its two struct tc_ratespec. */
 const TCA_TBF = { PARMS: 1, RATE64: 4 } as const;
 const QOPT = { RATE: 8, LIMIT: 24, BUFFER: 28, BYTES: 36 } as const;
 
-/** linux/pkt_cls.h, linux/tc_act/tc_mirred.h: attributes and structures of a u32 filter with an action mirred. */
+/**
+ * linux/pkt_cls.h, linux/tc_act/tc_mirred.h: attributes and structures of a u32 filter with an
+ * action mirred.
+ */
 const TCA_U32 = { CLASSID: 1, SEL: 5, ACT: 7 } as const;
 const TCA_ACT = { KIND: 1, OPTIONS: 2 } as const;
 const TCA_MIRRED_PARMS = 2;
@@ -40,7 +46,9 @@ const ETH_P_ALL = 0x0003;
 
 const UINT32_MAX = 0xffff_ffff;
 
-/** A token bucket: packets pass at a rate, more at once while there are tokens, and wait in a queue. */
+/**
+ * A token bucket: packets pass at a rate, more at once while there are tokens, and wait in a queue.
+ */
 export interface TokenBucket {
   readonly bytesPerSecond: number;
   /** Size of the bucket, as the time that its tokens last, in the scheduler's ticks. */
@@ -69,7 +77,10 @@ function encode(place: Place, attributes: readonly Attribute[]): Uint8Array {
 const attributesOf = ({ body }: Message): Attributes =>
   Attributes.decode(body.subarray(TCMSG_BYTES));
 
-/** Limits what leaves by an interface, in place of any other discipline. As `tc qdisc replace dev DEV root tbf`. @throws NetlinkError */
+/**
+ * Limits the packets that leave by an interface, in place of any other qdisc. As `tc qdisc replace
+ * dev DEV root tbf`. @throws NetlinkError
+ */
 export function replaceTokenBucket(
   rtnl: Netlink,
   { name, index }: Link,
@@ -94,21 +105,24 @@ export function replaceTokenBucket(
   });
 }
 
-/** The discipline for what leaves by an interface. */
+/** The qdisc for packets that leave by an interface. */
 export interface Qdisc {
   readonly kind: string;
-  /** Whether the kernel put it there by itself: nobody chose it. */
+  /** Whether it is the kernel's default, which nobody chose. */
   readonly isDefault: boolean;
   /** Of kind tbf. */
   readonly bucket: TokenBucket | undefined;
 }
 
-/** The discipline for what leaves by an interface; undefined if that is gone. As `tc qdisc show dev DEV root`. @throws NetlinkError */
+/**
+ * The qdisc for packets that leave by an interface; undefined if the interface is gone. As `tc
+ * qdisc show dev DEV root`. @throws NetlinkError
+ */
 export function getRootQdisc(rtnl: Netlink, { name, index }: Link): Qdisc | undefined {
   const request = {
     op: `show qdisc dev ${name}`,
     type: RTM.GETQDISC,
-    // Without it the kernel answers everybody who listens but us.
+    // Without this flag the kernel answers all listeners but us.
     flags: NLM_F.ECHO,
     body: encode({ index, parent: TC_H_ROOT }, []),
   };
@@ -140,11 +154,17 @@ function decodeTokenBucket(options: Attributes): TokenBucket | undefined {
   };
 }
 
-/** Takes away the discipline for what leaves by an interface; the kernel puts its default there. As `tc qdisc del dev DEV root`. */
+/**
+ * Deletes the root qdisc; the kernel puts its default in its place. As `tc qdisc del dev DEV root`.
+ * @throws NetlinkError
+ */
 export const deleteRootQdisc = (rtnl: Netlink, link: Link): void =>
   deleteQdisc(rtnl, link, TC_H_ROOT);
 
-/** Takes away what filters look at, with the filters. As `tc qdisc del dev DEV ingress`. @throws NetlinkError */
+/**
+ * Deletes the ingress qdisc with its filters. As `tc qdisc del dev DEV ingress`. @throws
+ * NetlinkError
+ */
 export const deleteIngressQdisc = (rtnl: Netlink, link: Link): void =>
   deleteQdisc(rtnl, link, TC_H_INGRESS);
 
@@ -158,7 +178,10 @@ function deleteQdisc(rtnl: Netlink, { name, index }: Link, parent: number): void
   absentAsUndefined(() => rtnl.request(request), NO_QDISC);
 }
 
-/** Lets filters look at what comes in by an interface. As `tc qdisc add dev DEV ingress`. @throws NetlinkError, EEXIST if they can */
+/**
+ * Adds an ingress qdisc, which filters need. As `tc qdisc add dev DEV ingress`. @throws
+ * NetlinkError, EEXIST if there is one
+ */
 export function addIngressQdisc(rtnl: Netlink, { name, index }: Link): void {
   rtnl.request({
     op: `add qdisc ingress dev ${name}`,
@@ -171,8 +194,9 @@ export function addIngressQdisc(rtnl: Netlink, { name, index }: Link): void {
 }
 
 /**
- * Sends all that comes in by an interface out by another one instead. Needs the ingress qdisc. As `tc filter add dev DEV
- * parent ffff: prio 1 u32 match u32 0 0 flowid 1:1 action mirred egress redirect dev TARGET`. @throws NetlinkError
+ * Sends all packets that come in by interface `from` out by interface `to` instead. Needs the
+ * ingress qdisc. As `tc filter add dev FROM parent ffff: prio 1 u32 match u32 0 0 flowid 1:1 action
+ * mirred egress redirect dev TO`. @throws NetlinkError
  */
 export function addRedirect(rtnl: Netlink, { from, to }: { from: Link; to: Link }): void {
   // struct tc_u32_sel with one key that compares nothing.
@@ -205,12 +229,15 @@ export function addRedirect(rtnl: Netlink, { from, to }: { from: Link; to: Link 
 /** Priority 1, and the protocol in network order. */
 const filterInfo = (1 << 16) | (((ETH_P_ALL & 0xff) << 8) | (ETH_P_ALL >> 8));
 
-/** A filter: the interfaces, by index, that it sends packets to instead. */
+/** A filter: the indexes of the interfaces that it redirects packets to. */
 export interface Filter {
   readonly redirects: readonly number[];
 }
 
-/** The filters of an interface's ingress qdisc, or of a clsact in its place. As `tc filter show dev DEV ingress`. @throws NetlinkError */
+/**
+ * The filters of an interface's ingress qdisc, or of a clsact in its place. As `tc filter show dev
+ * DEV ingress`. @throws NetlinkError
+ */
 export const listFilters = (rtnl: Netlink, link: Link): Filter[] =>
   [INGRESS_HANDLE, ...TC_H_CLSACT].flatMap((parent) => filtersOf(rtnl, link, parent));
 
@@ -221,7 +248,7 @@ function filtersOf(rtnl: Netlink, { name, index }: Link, parent: number): Filter
   return (absentAsUndefined(() => rtnl.dump(request), NO_QDISC) ?? []).flatMap(decodeFilter);
 }
 
-/** Reads an RTM_NEWTFILTER; nothing for what filters are only kept in. @throws MalformedMessage */
+/** Reads an RTM_NEWTFILTER; none for a hash table of filters. @throws MalformedMessage */
 function decodeFilter(message: Message): Filter[] {
   const attributes = attributesOf(message);
   const handle = viewOf(message.body, TCMSG_BYTES).getUint32(TCMSG_HANDLE, true);

@@ -24,7 +24,7 @@ const RT_TABLE_UNSPEC = 0;
 const RT_TABLE_MAIN = 254;
 const RTPROT_UNSPEC = 0;
 
-/** linux/rtnetlink.h: who made a route; boot is whoever does not say, `ip` among them. */
+/** linux/rtnetlink.h: who made a route. Programs that do not say, such as `ip`, are "boot". */
 const RTPROT_BOOT = 3;
 
 /** linux/rtnetlink.h: the gateway is on the link, whatever the addresses say. */
@@ -40,7 +40,7 @@ const RTN_LOCAL = 2;
 /** Table numbers that fit the header. */
 const TABLE_MAX = 255;
 
-/** A route through an interface. What is absent the kernel chooses. */
+/** A route through an interface. The kernel chooses what is absent. */
 export interface Route {
   /** The network, masked; 0.0.0.0/0 or ::/0 is the default route. */
   readonly dst: Prefix;
@@ -108,7 +108,10 @@ function encodeRoute(route: Route): Uint8Array {
   return Buffer.concat([header, encodeAttributes(attributes)]);
 }
 
-/** An IPv4 route without gateway reaches its network on the link itself; IPv6 has no scopes of routes. */
+/**
+ * An IPv4 route without gateway reaches its network on the link itself; IPv6 has no scopes of
+ * routes.
+ */
 function defaultScope({ dst, gw }: Route): number {
   return dst.family === 4 && gw === undefined ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
 }
@@ -117,7 +120,10 @@ function optional<T>(value: T | undefined, encode: (value: T) => Attribute): Att
   return value === undefined ? [] : [encode(value)];
 }
 
-/** Reads an RTM_NEWROUTE; undefined for one that is no unicast IP route through one interface. @throws MalformedMessage */
+/**
+ * Reads an RTM_NEWROUTE; undefined for one that is no unicast IP route through one interface.
+ * @throws MalformedMessage
+ */
 export function decodeRoute({ body }: Message): Route | undefined {
   const view = viewOf(body, RTMSG_BYTES);
   const family = familyOf(view.getUint8(0));
@@ -144,7 +150,10 @@ export function decodeRoute({ body }: Message): Route | undefined {
   };
 }
 
-/** Adds a route beside others to the same network. As `ip route append`. @throws NetlinkError, EEXIST if it is there */
+/**
+ * Adds a route beside others to the same network. As `ip route append`. @throws NetlinkError,
+ * EEXIST if it is there
+ */
 export function addRoute(rtnl: Netlink, route: Route): void {
   rtnl.request({
     op: `add route ${route.dst}${route.gw === undefined ? '' : ` via ${route.gw}`}`,
@@ -154,7 +163,10 @@ export function addRoute(rtnl: Netlink, route: Route): void {
   });
 }
 
-/** Makes this the route to its network, whatever it was. As `ip route replace`. @throws NetlinkError */
+/**
+ * Makes this the route to its network, in place of any other. As `ip route replace`. @throws
+ * NetlinkError
+ */
 export function replaceRoute(rtnl: Netlink, route: Route): void {
   rtnl.request({
     op: `replace route ${route.dst}`,
@@ -164,7 +176,10 @@ export function replaceRoute(rtnl: Netlink, route: Route): void {
   });
 }
 
-/** Deletes the main table's first route to a network by an interface; absence is accepted. As `ip route del DST dev DEV`. @throws NetlinkError */
+/**
+ * Deletes the main table's first route to a network by an interface; absence is accepted. As `ip
+ * route del DST dev DEV`. @throws NetlinkError
+ */
 export function deleteRoute(rtnl: Netlink, route: Pick<Route, 'dst' | 'oif'>): void {
   const header = encodeHeader(route.dst, {
     table: RT_TABLE_MAIN,
@@ -177,7 +192,10 @@ export function deleteRoute(rtnl: Netlink, route: Pick<Route, 'dst' | 'oif'>): v
   absentAsUndefined(() => rtnl.request(request), ['ESRCH', 'ENODEV']);
 }
 
-/** The unicast routes of a family in every table; none by an interface that is gone. As `ip route show table all type unicast`. @throws NetlinkError */
+/**
+ * The unicast routes of a family in every table; none by an interface that is gone. As `ip route
+ * show table all type unicast`. @throws NetlinkError
+ */
 export function listRoutes(rtnl: Netlink, family: Family, link?: Link): Route[] {
   const header = Buffer.alloc(RTMSG_BYTES);
   header.writeUInt8(AF[family], 0);
@@ -199,10 +217,16 @@ export interface Path {
   readonly isLocal: boolean;
 }
 
-/** What the kernel answers of an address that no route leads to, or one that says so ("unreachable", "prohibit"). */
+/**
+ * The kernel's answers if no route leads to an address, or a route of type "unreachable" or
+ * "prohibit".
+ */
 const UNREACHABLE = ['ENETUNREACH', 'EHOSTUNREACH', 'EINVAL', 'EACCES'];
 
-/** How the host reaches an address; undefined: it does not. As `ip route get ADDRESS`. @throws NetlinkError */
+/**
+ * How the host reaches an address; undefined if it does not. As `ip route get ADDRESS`. @throws
+ * NetlinkError
+ */
 export function findPath(rtnl: Netlink, address: Address): Path | undefined {
   const header = Buffer.alloc(RTMSG_BYTES);
   header.writeUInt8(AF[address.family], 0);

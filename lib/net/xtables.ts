@@ -1,4 +1,7 @@
-/** Legacy iptables tables of the kernel (linux/netfilter/x_tables.h), only to ask whether a chain is there. */
+/**
+ * Legacy iptables tables of the kernel (linux/netfilter/x_tables.h), only to ask whether a chain is
+ * there.
+ */
 import type { Family } from '#lib/addr/address.ts';
 import { isSysError, sysError } from '#lib/sys/error.ts';
 import { readTextIfAny } from '#lib/sys/file.ts';
@@ -20,32 +23,41 @@ const INFO_BYTES = TABLE_NAME_BYTES + 4 + 5 * 4 + 5 * 4 + 4 + 4;
 /** Where entries begin in struct ipt_get_entries. */
 const ENTRIES_OFFSET = 40;
 
-/** Rules may be replaced between asking for their size and reading them. */
+/**
+ * How often reading is tried: rules may be replaced between asking for their size and reading them.
+ */
 const RACE_LIMIT = 10;
 
-/** Tables that exist in this namespace: asking the kernel for another would make it. */
+/** The lists of tables in this namespace. A question about any other table would create it. */
 const NAMES = {
   4: '/proc/self/net/ip_tables_names',
   6: '/proc/self/net/ip6_tables_names',
 } as const;
 
-/** The tables that are asked for. */
+/** The tables that we ask about. */
 export type XtablesName = 'nat' | 'filter';
 
 /**
- * Whether a table has this chain, in the namespace the thread is in. Without the permission to ask (CAP_NET_ADMIN; in some
- * user namespaces not even the tables' names can be read) there is nothing that this process could delete. @throws SysError
+ * Whether a table has this chain, in the namespace that the thread is in. False without the
+ * permission to ask (CAP_NET_ADMIN; in some user namespaces the tables' names can't be read): this
+ * process could delete nothing either. @throws SysError
  */
 export function hasLegacyChain(family: Family, table: XtablesName, chain: string): boolean {
-  return holds(family, table, `${chain}\0`);
+  return contains(family, table, `${chain}\0`);
 }
 
-/** Whether a table has a chain, or a rule that leads to one, whose name begins so; the same holds. @throws SysError */
+/**
+ * Whether a table has a chain whose name begins so, or a rule that leads to one; false without
+ * permission. @throws SysError
+ */
 export const hasLegacyChains = (family: Family, table: XtablesName, prefix: string): boolean =>
-  holds(family, table, prefix);
+  contains(family, table, prefix);
 
-/** A user chain starts with an entry that holds its name, ended by a zero byte. */
-function holds(family: Family, table: XtablesName, text: string): boolean {
+/**
+ * Whether the table's entries contain a text. A user chain starts with an entry with its name,
+ * ended by a zero byte.
+ */
+function contains(family: Family, table: XtablesName, text: string): boolean {
   const read = (): boolean => {
     if (!(readTextIfAny(NAMES[family]) ?? '').split('\n').includes(table)) return false;
     using socket = new Socket(AF[family], SOCK_RAW, IPPROTO_RAW);

@@ -1,27 +1,37 @@
-/** Elements of pods in the tables of ours: added with whatever they stand in, taken out with what only they needed. */
+/**
+ * Elements of pods in our tables: added with the structure that they need, deleted with the
+ * structure that nothing else needs.
+ */
 import { isNetlinkError, type Request } from '#lib/net/netlink.ts';
 import type { ListedElement } from '#lib/net/nft-listing.ts';
 import { nft, type Table } from '#lib/net/nft-message.ts';
 import type { Nftables } from '#lib/net/nftables.ts';
 import { deleteFromIndex, type IndexKey, isIndexEmpty, listIndex } from './owner-index.ts';
 
-/** How often a call starts again because another changed the tables in between. */
+/** How often a call starts again because another one changed the tables in between. */
 const RACE_LIMIT = 10;
 
-/** What an ADD sends: most often the elements are enough. */
+/** The requests of an ADD. Most often the elements alone are enough. */
 export interface Transaction {
   readonly elements: () => readonly Request[];
-  /** All that the elements stand in: right to repeat. */
+  /** Tables, maps, chains and rules: requests that may be repeated. */
   readonly structure: () => readonly Request[];
-  /** Whether its rules are there. Maps and tables need not be asked for: without them the elements are refused. */
+  /**
+   * Whether the structure's rules are there. Tables and maps need no question: without them the
+   * kernel refuses the elements.
+   */
   readonly isWhole: () => boolean;
-  /** Takes out what stands at the elements' keys, or refuses by throwing. */
+  /** The requests that delete the elements at these keys. Throws if they may not be deleted. */
   readonly clear: () => readonly Request[];
 }
 
-/** Adds elements, with what they stand in if that is missing, in one transaction. @throws NetlinkError and what clear throws */
+/**
+ * Adds elements, with their structure if it is missing, in one transaction. @throws NetlinkError
+ * and what clear throws
+ */
 export function commitElements(nftables: Nftables, transaction: Transaction): void {
-  // Asked for first: a transaction that is refused takes the kernel ten times as long as one that is carried out.
+  // Asking first saves time: the kernel takes ten times as long to refuse a transaction as to carry
+  // it out.
   const missing = transaction.isWhole() ? [] : transaction.structure();
   let requests = [...missing, ...transaction.elements()];
   for (let tries = 1; ; tries += 1) {
@@ -30,23 +40,28 @@ export function commitElements(nftables: Nftables, transaction: Transaction): vo
       return;
     } catch (error) {
       if (tries === RACE_LIMIT || !isNetlinkError(error, 'ENOENT', 'EEXIST')) throw error;
-      // ENOENT: a table of an older release, or another's last DEL was quicker. EEXIST: left by an earlier owner.
+      // ENOENT: the table is of an older release, or another pod's last DEL was quicker. EEXIST: an
+      // earlier owner left an element.
       const cleared = isNetlinkError(error, 'EEXIST') ? transaction.clear() : [];
       requests = [...transaction.structure(), ...cleared, ...transaction.elements()];
     }
   }
 }
 
-/** What goes with entries of the index: elements of other maps, and the chains that these lead to, each as often as one does. */
+/**
+ * The requests that delete the elements of index entries from other maps, and the chains that the
+ * elements lead to: a chain once for each element.
+ */
 export interface Removal {
   readonly requests: readonly Request[];
   readonly chains: readonly string[];
 }
 
 /**
- * Takes an attachment's elements out of a table, with the chains that only they led to, in one transaction: a DEL that dies has done
- * all of it or nothing. With the last chain `table.rest`, which deletes the table if it is empty. `removalOf` is asked anew whenever
- * another call changed the tables in between. @returns whether there were any. @throws NetlinkError
+ * Deletes an attachment's elements from a table, with the chains that only they led to, in one
+ * transaction: a DEL that dies has done all of it or nothing. After the last chain it sends
+ * `table.rest`, which deletes the table if it is empty. `removalOf` is called again if another call
+ * changed the tables in between. @returns whether there were any elements. @throws NetlinkError
  */
 export function deleteElements(
   nftables: Nftables,
@@ -65,7 +80,8 @@ export function deleteElements(
     ];
     try {
       nftables.commit([...requests, ...chains.requests]);
-      // Of two last DELs at once each saw the other's elements: the second to get here sees none.
+      // If the last two DELs run at once, each may see the other's elements. The second to get here
+      // sees none.
       const late = chains.areAll ? chains : deleteUnused(nftables, table, removal.chains, 0);
       if (!chains.areAll) nftables.delete(late.requests, { unlessUsed: true });
       if (chains.requests.length + late.requests.length > 0 || removal.chains.length === 0) {
@@ -73,15 +89,17 @@ export function deleteElements(
       }
       return true;
     } catch (error) {
-      // Another DEL of the same pod was quicker, or an ADD that leads to one of the chains.
+      // Another DEL of the same pod was quicker, or an ADD whose elements lead to one of the
+      // chains.
       if (tries === RACE_LIMIT || !isNetlinkError(error, 'ENOENT', 'EBUSY')) throw error;
     }
   }
 }
 
 /**
- * The requests that delete the chains which nothing but these elements leads to (each still does, or 0: none any more), and those
- * which nothing but these chains does; and whether no chain that they lead to is kept.
+ * The requests that delete unused chains: those that only these elements lead to, and those that
+ * only such chains lead to. `leading` names a chain once for each element. `each` is 1 while the
+ * elements are there, 0 when they are deleted. `areAll` tells that no chain is kept.
  */
 function deleteUnused(
   nftables: Nftables,
@@ -95,7 +113,8 @@ function deleteUnused(
   for (const chain of leading) lead(chain, each);
   const requests: Request[] = [];
   let areAll = true;
-  // A chain's targets come after it: a map is walked with what is added on the way.
+  // The loop visits the targets of a chain too: a Map's iterator sees entries that are added on the
+  // way.
   for (const [chain, fewer] of ending) {
     const rules = nftables.listRules(table, chain);
     const use = nftables.chainUse(table, chain);
@@ -110,7 +129,10 @@ function deleteUnused(
   return { requests, areAll };
 }
 
-/** Finishes what a DEL began that died after its elements were gone: deletes the table if it is empty. @throws NetlinkError */
+/**
+ * Deletes a table if it is empty. A DEL that died after its elements were gone may have left it.
+ * @throws NetlinkError
+ */
 export function deleteIfEmpty(
   nftables: Nftables,
   { table, rest }: { readonly table: Table; readonly rest: readonly Request[] },

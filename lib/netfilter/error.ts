@@ -1,6 +1,12 @@
-/** What fails in this room beside the kernel's own refusals: programs of iptables, and what the host lacks. */
+/**
+ * Failures of netfilter beside the kernel's own refusals: programs of iptables fail, or the host
+ * lacks something.
+ */
 
-/** Why: a program took too long, failed, or could not be run; or the kernel lacks what was asked for. */
+/**
+ * `timeout`: a program took too long; `failed`: it failed; `missing`: it could not be run, or the
+ * kernel lacks something.
+ */
 type NetfilterCode = 'timeout' | 'failed' | 'missing';
 
 /** A failure. `details` is for the reader who wants to know more: the input, or what to do. */

@@ -1,9 +1,14 @@
-/** Tables as iptables-save prints them: read once, asked by chain, target and option; and lines of iptables-restore. Pure. */
+/**
+ * Tables as iptables-save prints them: read once, asked by chain, target and option; and lines of
+ * iptables-restore. Pure.
+ */
 
 /** One rule. */
 export interface Rule {
   readonly chain: string;
-  /** Matches and target without comments: releases of the reference plugins word them differently. */
+  /**
+   * Matches and target without comments: releases of the reference plugins word them differently.
+   */
   readonly spec: string;
   /** The target, or empty. */
   readonly target: string;
@@ -23,7 +28,7 @@ const ARGUMENT = /"(?:[^"\\]|\\.)*"|\S+/g;
 /** The match that carries a comment, with its text. */
 const COMMENT = /-m comment --comment ("(?:[^"\\]|\\.)*"|\S+) ?/g;
 
-/** Reads one table. Lines that are neither a chain nor a rule are passed over. */
+/** Reads one table. Lines that are neither a chain nor a rule are skipped. */
 export function parseTable(text: string): Table {
   const chains = new Set<string>();
   const rules: Rule[] = [];
@@ -41,8 +46,8 @@ function parseRule(line: string): Rule {
 }
 
 /**
- * The value of an option of a rule, such as `--dport`, without quotes; undefined if the rule does not have it, or has its negation.
- * Of an option that comes twice the first counts.
+ * The value of an option of a rule, such as `--dport`, without quotes; undefined if the rule does
+ * not have it, or has its negation. If an option comes twice, the first one counts.
  */
 export function optionOf({ spec }: Rule, option: string): string | undefined {
   const words: readonly string[] = spec.match(ARGUMENT) ?? [];
@@ -75,11 +80,11 @@ export const jumpsTo = (table: Table, { chain, target }: Pick<Rule, 'chain' | 't
 export const chainLines = ({ chains }: Table, ...names: readonly string[]): string[] =>
   [...new Set(names)].filter((name) => !chains.has(name)).map((name) => `-N ${name}`);
 
-/** The lines that take rules out. */
+/** The lines that delete rules. */
 export const removal = (rules: readonly Rule[]): string[] =>
   rules.map(({ line }) => line.replace(/^-A/, '-D'));
 
-/** The lines that take a chain out with all that leads to it; none if there is no such chain. */
+/** The lines that delete a chain with the rules that lead to it; none if there is no such chain. */
 export function chainRemoval(table: Table, chain: string): string[] {
   if (!table.chains.has(chain)) return [];
   const jumps = table.rules.filter(({ target }) => target === chain);
@@ -93,8 +98,8 @@ export const quote = (text: string): string => `"${text.replaceAll(/["\\]/g, Str
 export const comment = (text: string): string => `-m comment --comment ${quote(text)}`;
 
 /**
- * The lines that take chains out with all that is in them and the rules of `entry` that lead to them; none while anything else
- * leads to one of them. They may lead to each other.
+ * The lines that delete chains with their rules, and the rules of `entry` that lead to them; none
+ * while any other chain leads to one of them. They may lead to each other.
  */
 export function dissolution(table: Table, entry: string, chains: readonly string[]): string[] {
   const present = chains.filter((chain) => table.chains.has(chain));

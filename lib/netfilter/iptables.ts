@@ -1,6 +1,7 @@
 /**
- * iptables as the reference plugins use it: rules are read by one iptables-save and made by one iptables-restore a family.
- * Chains of iptables-nft are deleted through nf_tables itself, without a program; those of iptables-legacy by its own.
+ * iptables as the reference plugins use it: one iptables-save reads the rules of a family, one
+ * iptables-restore makes them. Chains of iptables-nft are deleted through nf_tables, without a
+ * program; chains of iptables-legacy by its own programs.
  */
 import type { Address, Family } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
@@ -22,7 +23,10 @@ import {
   type Table as IptablesTable,
 } from './iptables-table.ts';
 
-/** Names of a program: in the flavour asked for, or as whatever the host has. */
+/**
+ * The programs of the flavour that the host has. Those of the legacy flavour have "-legacy" behind
+ * the name.
+ */
 const PROGRAMS = { 4: 'iptables', 6: 'ip6tables' } as const satisfies Record<Family, string>;
 
 /** The families of tables that iptables-nft keeps. */
@@ -35,7 +39,7 @@ const CHILD_LIMIT_MS = 30_000;
 /** How often a change is tried that fails. */
 const RACE_LIMIT = 5;
 
-/** A chain of a container's and the shared chain whose rules lead to it. */
+/** A container's chain, and the shared chain whose rules lead to it. */
 export interface ContainerChain {
   readonly table: XtablesName;
   readonly chain: string;
@@ -58,8 +62,9 @@ export const hasChain = (
   hasLegacyChain(family, table, chain);
 
 /**
- * Deletes a container's chain with the rules that lead to it; with `sources` only the rules for those source addresses, and the
- * chain if no other is left. Nothing to delete is accepted. @throws NetfilterError, NetlinkError
+ * Deletes a container's chain with the rules that lead to it. With `sources` it deletes only the
+ * rules for those source addresses, and the chain if no other rule is left. Absence is accepted.
+ * @throws NetfilterError, NetlinkError
  */
 export function deleteChain(
   nftables: Nftables | undefined,
@@ -88,13 +93,14 @@ function deleteFromNftables(
     ...own.map(({ handle }) => nft.deleteRules(table, entry, handle)),
     ...(isLast ? [nft.deleteRules(table, chain), nft.deleteChain(table, chain)] : []),
   ];
-  // Another DEL of the same pod may be quicker. If only a rule is gone, the chain is still there: nothing was deleted.
+  // Another DEL of the same pod may be quicker. If only a rule is gone, the chain is still there:
+  // nothing was deleted.
   const isGone = (error: unknown): error is NetlinkError =>
     isNetlinkError(error, 'ENOENT') && !nftables.hasChain(table, chain);
   recover(() => nftables.commit(requests), isGone);
 }
 
-/** Whether bytes that a rule compares the source with are one of the addresses. */
+/** Whether the bytes that a rule compares with are one of the addresses. */
 const isSource = (sources: readonly Address[], value: Uint8Array): boolean =>
   sources.some((address) => Buffer.compare(address.toBytes(), value) === 0);
 
@@ -117,7 +123,9 @@ function deleteFromLegacy(
   }
 }
 
-/** A table in the flavour that the host's iptables has. @throws NetfilterError with what iptables said */
+/**
+ * A table in the flavour that the host's iptables has. @throws NetfilterError with iptables' words
+ */
 export const readTable = (family: Family, table: XtablesName): IptablesTable =>
   save(PROGRAMS[family], table);
 
@@ -128,8 +136,9 @@ export interface ContainerRules {
 }
 
 /**
- * The containers whose chains, with names that begin with `prefix`, a shared chain leads to, in either flavour of iptables; starts no
- * program where there are none. @throws NetfilterError with what iptables said
+ * The containers whose chains a shared chain leads to, in either flavour of iptables; the names of
+ * their chains begin with `prefix`. Starts no program if there are none.
+ * @throws NetfilterError with iptables' words
  */
 export function listContainers(
   nftables: Nftables | undefined,
@@ -151,14 +160,18 @@ export function listContainers(
   );
 }
 
-/** Carries out all lines of iptables-restore's language or none; other rules stay. @throws NetfilterError with what iptables said */
+/**
+ * Carries out all of these lines for iptables-restore or none; other rules stay. @throws
+ * NetfilterError with iptables' words
+ */
 export const changeTable = (family: Family, table: XtablesName, lines: readonly string[]): void =>
   restore(PROGRAMS[family], table, lines);
 
 /**
- * Changes a table by lines that follow from what it holds; asked for again when the change fails, since somebody else may have
- * changed the same chains in between: the reference plugins take no lock from reading to writing. @throws NetfilterError with what
- * iptables said, or what linesFor throws
+ * Changes a table by the lines that `linesFor` makes of its content. If the change fails, both are
+ * done again: the reference plugins take no lock between reading and writing, so that somebody may
+ * have changed the same chains in between. @throws NetfilterError with iptables' words, or what
+ * linesFor throws
  */
 export function updateTable(
   family: Family,
@@ -171,7 +184,7 @@ export function updateTable(
       changeTable(family, table, lines);
       return;
     } catch (error) {
-      // One that took too long would take too long again.
+      // A change that took too long would take too long again.
       if (!isNetfilterError(error, 'failed') || tries === RACE_LIMIT) throw error;
     }
   }

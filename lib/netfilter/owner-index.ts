@@ -1,6 +1,7 @@
 /**
- * Map `attachments` of a table of ours: an owner's key and a number -> what of it stands in the table's other maps. Who deletes an owner's
- * elements asks for its own key instead of reading everybody's. The comment of an entry says how to tell that the owner is gone.
+ * Map `attachments` of a table of ours: an owner's key and a number lead to the key of an element
+ * in the table's other maps. With it a DEL asks for its own elements instead of reading those of
+ * all owners. The comment of an entry is the evidence about the owner.
  */
 import type { Request } from '#lib/net/netlink.ts';
 import type { ListedElement } from '#lib/net/nft-listing.ts';
@@ -16,18 +17,18 @@ import type { Nftables } from '#lib/net/nftables.ts';
 
 const MAP = 'attachments';
 
-/** Keys are two interface-name-like texts, so that `nft list` shows them. */
+/** Keys are two texts of the type of interface names, so that `nft list` shows them. */
 export const INDEX_KEY_TYPE = concatenation(DATA_TYPES.ifname, DATA_TYPES.ifname);
 
 /** Digits of a key's two parts. */
 export const NETWORK_DIGITS = 15;
 export const ATTACHMENT_DIGITS = 11;
 
-/** The rest of the second text holds the number: four digits to the base 36. */
+/** The number is at the end of the second text: four digits to the base 36. */
 const NUMBER_BASE = 36;
 const NUMBER_DIGITS = 4;
 
-/** An owner: so many digits of its network, and of its attachment in that. */
+/** An owner: digits of its network's digest, and of its attachment's. */
 export interface IndexKey {
   readonly network: string;
   readonly attachment: string;
@@ -56,14 +57,14 @@ export function decodeIndexKey(key: Uint8Array): IndexKey {
   };
 }
 
-/** Makes the map in a table; `value` is the type of what is remembered. */
+/** Makes the map in a table; `value` is the type of its values. */
 export const addIndex = (table: Table, value: DataType): Request =>
   nft.addMap(table, MAP, { key: INDEX_KEY_TYPE, value });
 
 /** Deletes the map; refused with EBUSY while anything is in it. */
 export const deleteEmptyIndex = (table: Table): Request => nft.deleteEmptySet(table, MAP);
 
-/** Remembers something of an owner; its numbers run from 0 without holes. */
+/** Adds an entry of an owner; its numbers run from 0 without holes. */
 export const addToIndex = (
   table: Table,
   key: IndexKey,
@@ -71,11 +72,11 @@ export const addToIndex = (
   element: Omit<Element, 'key'>,
 ): Request => nft.addElement(table, MAP, { ...element, key: encodeIndexKey(key, number) });
 
-/** Forgets something. */
+/** Deletes an entry. */
 export const deleteFromIndex = (table: Table, { key }: ListedElement): Request =>
   nft.deleteElement(table, MAP, key);
 
-/** What is remembered of an owner, by its numbers. @throws NetlinkError */
+/** The entries of an owner, in the order of their numbers. @throws NetlinkError */
 export function listIndex(nftables: Nftables, table: Table, key: IndexKey): ListedElement[] {
   const elements: ListedElement[] = [];
   for (;;) {
@@ -99,6 +100,6 @@ export function listOwners(
   return [...owners.values()];
 }
 
-/** Whether a table remembers no owner at all. @throws NetlinkError */
+/** Whether there is no entry. @throws NetlinkError */
 export const isIndexEmpty = (nftables: Nftables, table: Table): boolean =>
   nftables.listElements(table, MAP).length === 0;

@@ -1,4 +1,7 @@
-/** Owners as the index of a table of ours knows them: an attachment's key, the evidence with its entries, and their garbage collection. */
+/**
+ * Attachments in the index of a table of ours: their keys, the evidence in their entries, and their
+ * garbage collection.
+ */
 import type { Attachment, Owner } from '#lib/cni/attachment.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
 import type { Table } from '#lib/net/nft-message.ts';
@@ -38,7 +41,7 @@ export function isOwner(comment: string | undefined, key: IndexKey): boolean {
   return owner !== undefined && isSameKey(owner, key);
 }
 
-/** How to tell later that a container is gone, as the comment of its entries. @throws SysError */
+/** The evidence about a container, as the comment of its entries. @throws SysError */
 export function entryEvidence({ netns }: Attachment): { comment?: string } {
   const comment = evidenceOf(netns, COMMENT_LENGTH);
   return comment === '' ? {} : { comment };

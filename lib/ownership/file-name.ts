@@ -8,8 +8,8 @@ const LIMIT_BYTES = 255;
 export const SEPARATOR = ':';
 
 /**
- * The file name of an attachment: what identifies it, joined, with an ending. Container IDs may be longer than file names: then a digest of the
- * same length for all, which is as good, if not for people.
+ * The file name of an attachment: its parts joined, with an ending. Container IDs may be too long
+ * for a file name. Then the name is a digest of the parts.
  */
 export function stateFileName(
   parts: readonly string[],

@@ -1,4 +1,7 @@
-/** Marks on interfaces of the host: the alias says whose an interface is, and how to tell that its container is gone. */
+/**
+ * Marks on interfaces of the host: the alias names the owner of an interface, and holds the
+ * evidence about its container.
+ */
 import type { Attachment, Owner } from '#lib/cni/attachment.ts';
 import { cleanUp } from '#lib/cni/error.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
@@ -8,13 +11,16 @@ import { evidenceOf, provesGone } from './evidence.ts';
 import { commentPrefix, isInNetwork, ownerComment, prefixIn } from './owner.ts';
 import { staleness } from './staleness.ts';
 
-/** What the kernel takes of an alias, less its zero byte. */
+/** The longest alias that the kernel takes, without the zero byte. */
 const ALIAS_BYTES = 254;
 
-/** Between whose it is and the evidence: no name holds a blank. */
+/** Between owner and evidence: no name has a blank in it. */
 const SEPARATOR = '; ';
 
-/** Says whose an interface is; an interface can't be made with an alias. @throws NetlinkError, SysError */
+/**
+ * Marks an interface as an attachment's. An interface can't be made with an alias. @throws
+ * NetlinkError, SysError
+ */
 export function markLink(host: Netlink, link: Link, owner: Attachment): void {
   const who = ownerComment(owner);
   const room = ALIAS_BYTES - Buffer.byteLength(who + SEPARATOR);
@@ -30,7 +36,10 @@ export const isMarkedFor = ({ alias }: Link, owner: Owner): boolean =>
 const evidenceIn = (alias: string): string =>
   alias.includes(SEPARATOR) ? alias.slice(alias.indexOf(SEPARATOR) + SEPARATOR.length) : '';
 
-/** The interfaces of a kind that are marked as a network's; other suites leave no mark. @throws NetlinkError */
+/**
+ * The interfaces of a kind that are marked as a network's. Other suites leave no mark. @throws
+ * NetlinkError
+ */
 export const listMarkedLinks = (
   host: Netlink,
   kind: string,
@@ -38,7 +47,10 @@ export const listMarkedLinks = (
 ): Link[] =>
   listLinks(host).filter((link) => link.kind === kind && isInNetwork(link.alias ?? '', owner));
 
-/** Deletes the interfaces of a kind that are marked as a network's and that a GC is to collect. @throws AggregateError */
+/**
+ * Deletes the interfaces of a kind that are marked as a network's and that a GC is to collect.
+ * @throws AggregateError
+ */
 export function deleteStaleLinks(host: Netlink, kind: string, scope: GcScope): void {
   const isStale = staleness(scope, commentPrefix);
   const own = listMarkedLinks(host, kind, scope);

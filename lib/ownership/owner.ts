@@ -1,6 +1,7 @@
 /**
- * Names and comments that say whose a piece of kernel state is, computed from (network, containerID, ifName) alone: DEL finds what ADD
- * made without any other state. The reference plugins' names are among them, for live replacement.
+ * Names and comments of kernel state that name its owner, computed from (network, containerID,
+ * ifName) alone: DEL needs nothing else to find what ADD made. The reference plugins' names are
+ * among them, so that either suite deletes what the other made.
  */
 import type { AttachmentKey, Owner } from '#lib/cni/attachment.ts';
 import { sha512 } from '#lib/sys/digest.ts';
@@ -14,7 +15,10 @@ export const COMMENT_LENGTH = 127;
 /** The longest comment that iptables takes. */
 export const IPTABLES_COMMENT_LENGTH = 255;
 
-/** A container in a network, without the interface: what the reference plugins name things after. */
+/**
+ * A container in a network, without the interface: many names of the reference plugins have no
+ * more.
+ */
 export type Container = Pick<Owner, 'network' | 'containerID'>;
 
 const tag = (text: string): string => sha512(text).slice(0, TAG_DIGITS);
@@ -38,18 +42,24 @@ export const prefixIn = (comment: string): string =>
 export const isInNetwork = (comment: string, { network }: Pick<Owner, 'network'>): boolean =>
   comment.startsWith(`${networkTag(network)}-`);
 
-/** The comment of an nftables element, for people to read; the network's name comes last: it may be cut. */
+/**
+ * The comment of an nftables element, for people to read. The network's name comes last, since it
+ * may be cut.
+ */
 export const ownerComment = (owner: Owner): string =>
   `${commentPrefix(owner)}id: ${owner.containerID}, if: ${owner.ifName}, net: ${owner.network}`.slice(
     0,
     COMMENT_LENGTH,
   );
 
-/** The name of a chain that holds a network's policy; the nft program takes no names that begin with a digit. */
+/**
+ * The name of the chain of a network's policy. The nft program refuses names that begin with a
+ * digit.
+ */
 export const policyChain = ({ network }: Pick<Owner, 'network'>, policy: string): string =>
   `net-${network.slice(0, 64)}-${sha512(policy).slice(0, 8)}`;
 
-/** A name that the reference plugins made of a container: prefix and digits up to a length. */
+/** A name as the reference plugins make it of a container: prefix and digits, up to a length. */
 export const hashedName = (
   prefix: string,
   { network, containerID }: Container,

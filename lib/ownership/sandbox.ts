@@ -1,4 +1,7 @@
-/** Evidence that a container is gone: its network namespace, as it was met when the container was attached. */
+/**
+ * Evidence that a container is gone: its network namespace, as it was when the container was
+ * attached.
+ */
 import { sysError } from '#lib/sys/error.ts';
 import { statIfAny } from '#lib/sys/file.ts';
 import { mountNamespaceId } from '#lib/sys/mount-namespace.ts';
@@ -6,8 +9,9 @@ import { lifetimeId, NotANamespace, openNetnsIfAny } from '#lib/sys/netns.ts';
 import { instanceOf, recover } from '#lib/sys/recover.ts';
 
 /**
- * A namespace by its path and, since paths and inodes are used again, by what names it for as long as the machine runs; and the
- * view of the file system that it was seen in: in another one the path may be missing although the container lives.
+ * A namespace. `path` and inode may be used again, so `id` is a name that no other namespace has
+ * until the next boot. `view` is the view of the file system that it was seen in: in another view
+ * the path may be missing although the container lives.
  */
 export interface Sandbox {
   readonly path: string;
@@ -15,16 +19,24 @@ export interface Sandbox {
   readonly view: string;
 }
 
-/** Paths that may end before the namespace does: descriptors, threads, whatever a process sees. Its own namespace is its own as long as it lives. */
+/**
+ * Paths that may be gone before the namespace is: descriptors, threads, whatever a process sees.
+ * /proc/PID/ns/net is none of them.
+ */
 const BORROWED = /^\/(proc\/(?!\d+\/ns\/net$)|dev\/fd\/)/;
 
-/** What names this process's view of the file system: mount namespace and root. Undefined where nothing names it. @throws SysError */
+/**
+ * The name of this process's view of the file system: mount namespace and root; undefined if it has
+ * none. @throws SysError
+ */
 function ownView(): string | undefined {
   const [mounts, root] = [mountNamespaceId(), statIfAny('/')?.id];
   return mounts === undefined || root === undefined ? undefined : `${mounts}/${root}`;
 }
 
-/** What can be told later of the namespace at a path; undefined if its path will be no evidence: no ADD fails for the lack of it. */
+/**
+ * The namespace at a path; undefined if it can't be evidence. No ADD fails for lack of evidence.
+ */
 export function describeSandbox(path: string | undefined): Sandbox | undefined {
   if (path === undefined || BORROWED.test(path)) return undefined;
   const look = () => ({ id: idAt(path), view: ownView() });
@@ -32,11 +44,14 @@ export function describeSandbox(path: string | undefined): Sandbox | undefined {
   return id === undefined || view === undefined ? undefined : { path, id, view };
 }
 
-/** Whether a namespace is provably gone: nothing is at its path any more, or another one. What can't be looked at proves nothing. */
+/**
+ * Whether a namespace is provably gone: its path leads nowhere, or to another one. A path that
+ * can't be looked at proves nothing.
+ */
 export const isGone = ({ path, id, view }: Sandbox): boolean =>
   recover(() => view === ownView() && idAt(path) !== id, sysError()) ?? false;
 
-/** What the namespace at a path is named; undefined if none is there. */
+/** The name of the namespace at a path; undefined if there is none. */
 function idAt(path: string): string | undefined {
   const look = (): string | undefined => {
     using netns = openNetnsIfAny(path);
@@ -46,11 +61,11 @@ function idAt(path: string): string | undefined {
   return recover(look, instanceOf(NotANamespace));
 }
 
-/** One line of text, to be kept. */
+/** A namespace as one line of text. */
 export const formatSandbox = ({ path, id, view }: Sandbox): string =>
   `netns ${id} seen in ${view} ${path}`;
 
-/** Reads such a line; undefined if it is something else. */
+/** Reads such a line; undefined for any other text. */
 export function parseSandbox(text: string): Sandbox | undefined {
   const [, id, view, path] =
     /^netns (\d+:\d+(?::\d+)?) seen in ([\d:]+\/\d+:\d+) (\/.*)$/.exec(text) ?? [];

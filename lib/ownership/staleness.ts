@@ -1,14 +1,19 @@
-/** The rule of garbage collection, for every kind of state: what of a network's state is to go. */
+/** The rule of garbage collection, for every kind of state: which of a network's state is stale. */
 import type { Owner } from '#lib/cni/attachment.ts';
 import type { GcScope } from '#lib/cni/plugin.ts';
 
-/** Whether state of this name is to go; `isGone` is asked for evidence where the runtime does not say what is valid. */
+/**
+ * Whether state of this name is stale. `isGone` is asked if the runtime does not say which
+ * attachments are valid.
+ */
 type IsStale = (name: string, isGone: () => boolean) => boolean;
 
 /**
- * Makes the rule for one kind of state, which names its owner in its own way: a file name, a digest, a container ID. `namesOf` compute the
- * names that the state of a valid attachment may have. State stays if its attachment is valid. If the runtime did not say which are
- * valid, it stays unless its container is provably gone; age is no evidence. Whether state belongs to the network is the caller's to know.
+ * Makes the rule for one kind of state. Each kind names its owner in its own way: by a file name, a
+ * digest, a container ID. `namesOf` compute the names that the state of a valid attachment may
+ * have. State is stale if its attachment is not valid. If the runtime did not say which are valid,
+ * it is stale if its container is provably gone; age is no evidence. The caller asks only about
+ * state of the network.
  */
 export function staleness(
   { network, valid }: GcScope,

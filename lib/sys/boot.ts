@@ -2,7 +2,9 @@
 import { lstatSync } from 'node:fs';
 import { fileSystemMagic, join, listFolder, readTextIfAny, statIfAny } from './file.ts';
 
-/** A name of this boot that no other has; empty where /proc does not tell. @throws SysError */
+/**
+ * A name of this boot that no other boot has; empty where /proc does not tell it. @throws SysError
+ */
 export const bootId = (): string =>
   (known ??= (readTextIfAny('/proc/sys/kernel/random/boot_id') ?? '').trim());
 
@@ -13,13 +15,14 @@ const TMPFS_MAGIC = 0x01021994;
 
 const RUN = '/run';
 
-/** The kernel's answer is in whole seconds, and computed anew whenever the clock is adjusted. */
+/** The kernel's answer is in whole seconds, and changes whenever the clock is adjusted. */
 const MARGIN_NS = 10_000_000_000n;
 
 /**
- * A moment, in nanoseconds since 1970, before which nothing can have been written in this boot; undefined where nothing tells.
- * The kernel's answer moves with the clock when that is set. Machines that boot with a wrong clock have files of the time before
- * that in /run, which is made anew at each boot. @throws SysError
+ * A moment, in nanoseconds since 1970, before which nothing can have been written in this boot;
+ * undefined where nothing tells. The kernel's answer moves with the clock when that is set.
+ * Machines that boot with a wrong clock have files of the time before that in /run, which is made
+ * anew at each boot. @throws SysError
  */
 export function bootTimeNs(): bigint | undefined {
   const [, seconds] = /^btime (\d+)$/m.exec(readTextIfAny('/proc/stat') ?? '') ?? [];

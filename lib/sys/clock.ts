@@ -12,12 +12,12 @@ export function now(): number {
   return seconds * 1e3 + nanoseconds / 1e6;
 }
 
-/** What part of the time that was waited already is slept at once, where intervals grow. */
+/** Growing intervals: how long the next sleep is, as a part of the time waited so far. */
 const GROWTH = 1 / 20;
 
 /**
- * Asks again and again, `everyMs` apart, until there is an answer or `limitMs` are over. With `slowestMs` the intervals grow up to
- * that. @returns the answer, or undefined at the limit
+ * Asks every `everyMs` until there is an answer or `limitMs` are over. With `slowestMs` the
+ * intervals grow up to that. @returns the answer, or undefined at the limit
  */
 export function poll<T>(
   ask: () => T | undefined,

@@ -6,13 +6,14 @@ import { sysCall } from './libc.ts';
 const SHA512_BYTES = 64;
 
 /**
- * SHA-512 as 128 lower-case hexadecimal digits. By OpenSSL in the process itself: no module of Node's takes as long to load as node:crypto.
- * @throws SysError where OpenSSL is configured to do without it
+ * SHA-512 as 128 lower-case hexadecimal digits. Calls the process's own OpenSSL: node:crypto takes
+ * longer to load than any other module of Node's. @throws SysError if OpenSSL is configured without
+ * it
  */
 export function sha512(text: string): string {
   const [message, digest] = [Buffer.from(text), Buffer.alloc(SHA512_BYTES)];
   const place = sysCall('SHA512', (c) => c.SHA512(message, BigInt(message.length), digest));
-  // Zeros in its place would give everybody the same name.
+  // A digest of zeros would give all attachments the same name.
   if (place === 0n) {
     const reason =
       'OpenSSL has no SHA-512: is OPENSSL_CONF set, or /etc/ssl/openssl.cnf without a provider?';
@@ -21,7 +22,9 @@ export function sha512(text: string): string {
   return digest.toString('hex');
 }
 
-/** This many random bytes, 256 at most (getrandom(2) gives so many in one piece). @throws SysError */
+/**
+ * This many random bytes, 256 at most (getrandom(2) gives so many in one piece). @throws SysError
+ */
 export function random(count: number): Uint8Array {
   const bytes = new Uint8Array(count);
   sysCall('getrandom', (c) => c.getrandom(bytes, BigInt(count), 0));

@@ -25,13 +25,15 @@ export class SysError extends Error {
   }
 }
 
-/** The name of a positive errno, such as EPERM. Those that libuv has no name for come as "errno N". */
+/**
+ * The name of a positive errno, such as EPERM. Those that libuv has no name for come as "errno N".
+ */
 export function errnoName(errno: number): string {
   const name = getSystemErrorName(-errno);
   return name.startsWith('E') ? name : `errno ${errno}`;
 }
 
-/** strerror's words, which other programs print and people search for, where libuv has its own. */
+/** strerror's words where libuv's differ: other programs print them, and people search for them. */
 const STRERROR: Readonly<Record<string, string>> = {
   EBUSY: 'device or resource busy',
   EEXIST: 'file exists',
@@ -44,7 +46,7 @@ const STRERROR: Readonly<Record<string, string>> = {
   EXDEV: 'invalid cross-device link',
 };
 
-/** What strerror says of a positive errno, in lower case. */
+/** strerror's words for a positive errno, in lower case. */
 export function errnoMessage(errno: number): string {
   return STRERROR[errnoName(errno)] ?? getSystemErrorMessage(-errno);
 }
@@ -75,7 +77,7 @@ export function sys<T>(body: () => T, path?: string): T {
       const place = dest === undefined ? from : `${from} -> ${dest}`;
       throw SysError.fromErrno(String(syscall), Math.abs(Number(errno)), place);
     }
-    // Node's own refusal, of a path with a zero byte in it, which would end it for the kernel.
+    // Node itself refuses a path with a zero byte in it: for the kernel the path would end there.
     if (error instanceof TypeError && 'code' in error && error.code === 'ERR_INVALID_ARG_VALUE') {
       const place = path === undefined ? {} : { path };
       throw new SysError('open', 'EINVAL', { ...place, reason: 'the path has a zero byte in it' });

@@ -1,4 +1,6 @@
-/** Files and folders: synchronous, with SysError for failures. State appears whole or not at all. */
+/**
+ * Files and folders: synchronous, with SysError for failures. State appears whole or not at all.
+ */
 import {
   type BigIntStats,
   chmodSync,
@@ -44,10 +46,13 @@ export function openFile(path: string): FileDescriptor {
   return new FileDescriptor(sys(() => openSync(path, 'r')));
 }
 
-/** More than any file that we read as text; what is longer is none of those. */
+/** No file that we read as text is longer. */
 const TEXT_LIMIT_BYTES = 64 * 1024 * 1024;
 
-/** The text of a regular file: reading anything else might never end. @throws SysError */
+/**
+ * The text of a regular file. Anything else is refused: to read it might never end. @throws
+ * SysError
+ */
 export function readText(path: string): string {
   return sys(() => {
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -59,7 +64,10 @@ export function readText(path: string): string {
   }, path);
 }
 
-/** The text of an open file, which must be a regular one; `path` names it in errors. @throws SysError EINVAL, EFBIG; Node's own */
+/**
+ * The text of an open file, which must be a regular one; `path` names it in errors. @throws
+ * SysError EINVAL, EFBIG; Node's own
+ */
 export function readDescriptor(fd: number, path: string): string {
   const stat = fstatSync(fd);
   if (!stat.isFile()) throw new SysError('read', 'EINVAL', { path, reason: 'not a regular file' });
@@ -75,10 +83,13 @@ export function readTextIfAny(path: string): string | undefined {
 
 const isMissing = sysError('ENOENT', 'ENOTDIR');
 
-/** Runs a call that may meet a missing file: undefined then. */
+/** Runs a call on a file that may be missing: undefined then. */
 export const ifAny = <T>(body: () => T): T | undefined => recover(body, isMissing);
 
-/** What stat tells of a file: who it is, what it is, when it changed. Times are nanoseconds since 1970. */
+/**
+ * A file's identity, kind, size and modification time, as stat(2) tells them. Times are nanoseconds
+ * since 1970.
+ */
 export interface FileStat {
   readonly id: string;
   readonly isFile: boolean;
@@ -87,7 +98,10 @@ export interface FileStat {
   readonly mtimeNs: bigint;
 }
 
-/** Follows symbolic links; undefined if there is nothing. `id` is "device:inode". @throws SysError */
+/**
+ * The stat of a path, links followed; undefined if nothing is there. `id` is "device:inode".
+ * @throws SysError
+ */
 export function statIfAny(path: string): FileStat | undefined {
   // A name that leads in a circle or is too long leads to nothing either.
   const isNothing = sysError('ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG');
@@ -95,7 +109,7 @@ export function statIfAny(path: string): FileStat | undefined {
   return stat && describe(stat);
 }
 
-/** What stat tells of an open file. @throws SysError */
+/** The stat of an open file. @throws SysError */
 export function statFd({ fd }: FileDescriptor): FileStat {
   return describe(sys(() => fstatSync(fd, { bigint: true })));
 }
@@ -124,12 +138,12 @@ export function listFolder(path: string): string[] {
 export function ensureFolder(path: string, mode: number): void {
   if (makeFolder(path, mode, ['EEXIST', 'ENOENT'])) return;
   if (isFolder(path)) return;
-  // Not mkdir's own `recursive`: where the kernel says ENOENT of a parent that is there, it tries for ever.
+  // mkdir's own `recursive` tries for ever if the kernel says ENOENT although the parent is there.
   if (dirname(path) !== path) ensureFolder(dirname(path), mode);
   makeFolder(path, mode, ['EEXIST']);
 }
 
-/** @returns whether it was made; false for what is accepted instead */
+/** @returns whether it was made; false for an accepted errno */
 const makeFolder = (path: string, mode: number, accepted: readonly string[]): boolean =>
   succeeds(() => sys(() => mkdirSync(path, { mode })), sysError(...accepted));
 
@@ -137,15 +151,15 @@ const makeFolder = (path: string, mode: number, accepted: readonly string[]): bo
 export const deleteFile = (path: string): boolean =>
   succeeds(() => sys(() => unlinkSync(path)), isMissing);
 
-/** How the names of temporary files begin: no reader takes them for state. */
+/** How the names of temporary files begin. No reader takes such a file for state. */
 export const TEMPORARY = '.tmp-';
 
-/** A name for a file of this process alone, in the folder of `path`, that no reader takes for state. */
+/** A name for a temporary file in the folder of `path`. */
 export function temporaryName(path: string): string {
   return join(dirname(path), `${TEMPORARY}${Buffer.from(random(8)).toString('hex')}`);
 }
 
-/** Gives a file a second name that nothing has yet. @returns false if something has it. @throws SysError */
+/** Gives a file a second name. @returns false if the name is taken. @throws SysError */
 export const linkFile = (existing: string, path: string): boolean =>
   succeeds(() => sys(() => linkSync(existing, path)), sysError('EEXIST'));
 
@@ -154,7 +168,10 @@ export function setModified(path: string, seconds: number): void {
   sys(() => utimesSync(path, seconds, seconds));
 }
 
-/** Overwrites a file of the kernel's (/proc, /sys) in one write. Some can't be read, not even by root. @throws SysError */
+/**
+ * Overwrites a file of the kernel's (/proc, /sys) in one write. Some of them can only be written.
+ * @throws SysError
+ */
 export function writeKernelFile(path: string, content: string): void {
   sys(() => {
     const fd = openSync(path, constants.O_WRONLY);
@@ -169,12 +186,15 @@ export function writeKernelFile(path: string, content: string): void {
 /** Whether a path is a folder. @throws SysError */
 export const isFolder = (path: string): boolean => statIfAny(path)?.isDirectory === true;
 
-/** Moves a file over whatever has the name. @throws SysError */
+/** Renames a file, in place of any file of the new name. @throws SysError */
 export function renameFile(from: string, to: string): void {
   sys(() => renameSync(from, to));
 }
 
-/** Copies a file's content to a new file, on disk when it returns. @throws SysError, EEXIST among others */
+/**
+ * Copies a file's content to a new file, on disk when it returns. @throws SysError, EEXIST among
+ * others
+ */
 export function copyFile(from: string, to: string, mode: number): void {
   sys(() => {
     copyFileSync(from, to, constants.COPYFILE_EXCL);

@@ -1,4 +1,7 @@
-/** Advisory locks between processes (flock), compatible with those that Go programs take on the same file. */
+/**
+ * Advisory locks between processes (flock), compatible with those that Go programs take on the same
+ * file.
+ */
 import { constants } from 'node:fs';
 import { poll } from './clock.ts';
 import { sysError } from './error.ts';
@@ -26,18 +29,25 @@ export class LockTimeout extends Error {
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
-/** How often a held lock is tried again: often enough for a crowd of short holders, cheap enough for a long one. */
+/** How often a held lock is tried at first: many calls at once hold it for moments only. */
 const RETRY_MS = 2;
 
-/** And if it is held for long: hundreds that wait must not keep the holder from its work. */
+/**
+ * How often it is tried later: hundreds of calls that wait must not keep the holder from its work.
+ */
 const SLOWEST_MS = 25;
 
-/** How long a lock is waited for: kubelet gives a whole ADD two minutes, and a holder needs milliseconds. */
+/**
+ * How long a lock is waited for: kubelet gives a whole ADD two minutes, and a holder needs
+ * milliseconds.
+ */
 const LOCK_LIMIT_MS = 30_000;
 
 /**
- * Takes the exclusive lock of a file, which is made if missing (mode as given); `using` gives it back.
- * @throws LockTimeout after limitMs; SysError if the file cannot be opened, ELOOP if it is a symbolic link
+ * Takes the exclusive lock of a file, which is made if missing (mode as given); `using` gives it
+ * back.
+ * @throws LockTimeout after limitMs; SysError if the file cannot be opened, ELOOP if it is a
+ * symbolic link
  */
 export function lockFile(path: string, mode: number, limitMs: number = LOCK_LIMIT_MS): Disposable {
   const flags = constants.O_CREAT | constants.O_RDONLY | constants.O_NONBLOCK;
@@ -53,7 +63,9 @@ export function lockFile(path: string, mode: number, limitMs: number = LOCK_LIMI
   return undo.move();
 }
 
-/** The process that /proc/locks names as the holder of a file's lock, by number and name; empty where it can't be told. */
+/**
+ * The holder of a file's lock, by process number and name; empty if /proc/locks does not name it.
+ */
 function holderOf(file: FileDescriptor): string {
   const [device = '', inode = ''] = statFd(file).id.split(':');
   const lines = readTextIfAny('/proc/locks')?.split('\n') ?? [];
@@ -65,7 +77,10 @@ function holderOf(file: FileDescriptor): string {
   return name === undefined ? `process ${pid}` : `process ${pid} (${name})`;
 }
 
-/** A device as /proc/locks has it: major and minor number, two hexadecimal digits at least (linux/kdev_t.h). */
+/**
+ * A device as /proc/locks writes it: major and minor number, two hexadecimal digits at least
+ * (linux/kdev_t.h).
+ */
 function deviceName(device: bigint): string {
   const major = (device >> 8n) & 0xfffn;
   const minor = (device & 0xffn) | ((device >> 12n) & 0xfff00n);
@@ -73,8 +88,9 @@ function deviceName(device: bigint): string {
 }
 
 /**
- * Takes the exclusive lock of a file at once, or not at all; it is held until `using` ends, or without that until the process does.
- * @returns undefined if another process has it, or there is no such file. @throws SysError
+ * Takes the exclusive lock of a file if it is free. Without `using` it is held until the process
+ * ends.
+ * @returns undefined if another process has the lock, or if there is no such file. @throws SysError
  */
 export function lockFileIfFree(path: string): Disposable | undefined {
   const flags = constants.O_RDONLY | constants.O_NONBLOCK;
@@ -85,7 +101,9 @@ export function lockFileIfFree(path: string): Disposable | undefined {
   return tryLock(file, path) ? undo.move() : undefined;
 }
 
-/** Takes the exclusive lock of an open file at once, or not at all. @throws SysError */
+/**
+ * Takes the exclusive lock of an open file if it is free. @returns whether it was. @throws SysError
+ */
 export function tryLock({ fd }: FileDescriptor, path: string): boolean {
   const lock = () => sysCall('flock', (c) => c.flock(fd, LOCK_EX | LOCK_NB), path);
   return succeeds(() => void lock(), sysError('EAGAIN'));

@@ -11,8 +11,9 @@ const FIRST = '/proc/1/ns/mnt';
 const NS_GET_MNTNS_ID = 0x8008b705n;
 
 /**
- * Names the mount namespace, and no other one until the next boot: its inode alone is given out again. Before Linux 6.11 only that of
- * process 1 can be named, which is there all the time; undefined for others. @throws SysError
+ * A name of the mount namespace that no other one has until the next boot. The inode alone is no
+ * such name: the kernel gives it out again. Before Linux 6.11 only the mount namespace of process 1
+ * has a name, since it is there all the time; undefined for others. @throws SysError
  */
 export function mountNamespaceId(): string | undefined {
   // Kernels before Linux 6.11 do not know the question.

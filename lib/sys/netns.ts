@@ -5,7 +5,7 @@ import { sysCall } from './libc.ts';
 import { recover } from './recover.ts';
 import { AF_UNIX, SOCK_DGRAM, Socket } from './socket.ts';
 
-/** Something that stands at the path of a namespace and is none. */
+/** A file that is no network namespace, at the path of one. */
 export class NotANamespace extends Error {
   override name = 'NotANamespace';
 }
@@ -42,7 +42,10 @@ export class Netns implements Disposable {
   }
 }
 
-/** Whether the file at a path is of a file system that namespaces are on. @throws SysError, ENOENT if it is gone */
+/**
+ * Whether the file at a path lies on a file system of namespaces. @throws SysError, ENOENT if it is
+ * gone
+ */
 export const isNetns = (path: string): boolean => NAMESPACE_MAGIC.has(fileSystemMagic(path));
 
 /**
@@ -60,7 +63,10 @@ export function openNetns(path: string): Netns {
   return netns;
 }
 
-/** Opens the namespace at a path; undefined when there is nothing: the pod is gone. @throws SysError, NotANamespace */
+/**
+ * Opens the namespace at a path; undefined when there is nothing: the pod is gone. @throws
+ * SysError, NotANamespace
+ */
 export const openNetnsIfAny = (path: string): Netns | undefined => ifAny(() => openNetns(path));
 
 /** The namespace that the program runs in. */
@@ -68,11 +74,15 @@ export function openOwnNetns(): Netns {
   return openNetns(OWN);
 }
 
-/** Nothing that is awaited: other code of this process would run in the foreign namespace meanwhile. */
+/**
+ * Any type but a promise: while it is awaited, other code of this process would run in the foreign
+ * namespace.
+ */
 type Sync<T> = T extends PromiseLike<unknown> ? never : T;
 
 /**
- * Runs synchronous code with the thread in another namespace; sockets opened there stay there. Needs CAP_SYS_ADMIN.
+ * Runs synchronous code with the thread in another namespace; sockets opened there stay there.
+ * Needs CAP_SYS_ADMIN.
  * @throws SysError from setns; whatever body throws
  */
 export function within<T>(netns: Netns, body: () => T & Sync<T>): T {
@@ -90,8 +100,9 @@ function enter({ fd, path }: Netns): void {
 }
 
 /**
- * Names a namespace for as long as the machine runs: its inode alone is given to another one as soon as it is gone. Before Linux
- * 5.14 there is nothing better. @throws SysError
+ * A name of a namespace that no other one has until the next boot. The inode alone is no such name:
+ * the kernel gives it out again. Before Linux 5.14 there is nothing better than the inode. @throws
+ * SysError
  */
 export function lifetimeId(netns: Netns): string {
   const cookie = within(netns, () => {

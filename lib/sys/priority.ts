@@ -9,8 +9,9 @@ let usual: number | undefined;
 const NOTHING: Disposable = { [Symbol.dispose]() {} };
 
 /**
- * Runs ahead of others until `using` ends: a process that hundreds wait for must not wait for a processor among them. Children do not inherit the
- * priority: runChild() starts them at the usual one. Without CAP_SYS_NICE nothing happens; called again, the first call decides when it ends.
+ * Raises the priority until `using` ends: a process that hundreds wait for must not wait for a
+ * processor among them. Children do not inherit it: runChild() starts them at the usual priority.
+ * Without CAP_SYS_NICE nothing happens. Calls may be nested: the outer one decides when it ends.
  */
 export function hurry(): Disposable {
   if (usual !== undefined) return NOTHING;
@@ -25,7 +26,7 @@ export function hurry(): Disposable {
   };
 }
 
-/** Runs a body at the priority that the process has when it does not hurry: children inherit what they are started at. */
+/** Runs a body at the usual priority: a child inherits the priority that it is started at. */
 export function unhurried<T>(body: () => T): T {
   if (usual === undefined) return body();
   tryPriority(usual);
@@ -44,7 +45,7 @@ function tryPriority(priority: number): boolean {
     os().setPriority(priority);
     return true;
   } catch {
-    // Without it calls take longer when there are many at once; nothing else depends on it.
+    // It only saves time: nothing depends on it.
     return false;
   }
 }

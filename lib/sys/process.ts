@@ -21,7 +21,7 @@ export class ChildError extends Error {
   }
 }
 
-/** What a child left when it ended. */
+/** How a child ended, and its output. */
 export interface ChildResult {
   /** The exit status; undefined if a signal ended it. */
   readonly exitCode: number | undefined;
@@ -81,8 +81,9 @@ const EM_386 = '\x03\x00';
 const EM_X86_64 = '\x3e\x00';
 
 /**
- * Why a file can't be a program of this machine; undefined if it may be one. Without this, what the kernel refuses (an
- * empty file, one cut short, one for another processor) would be run as a shell script, and may even succeed. @throws SysError
+ * Why a file can't be a program of this machine; undefined if it may be one. Without this check, a
+ * file that the kernel refuses (empty, cut short, for another processor) would be run as a shell
+ * script, which might even succeed. @throws SysError
  */
 export function executableFault(path: string): string | undefined {
   const start = readStart(path);
@@ -113,7 +114,7 @@ function readStart(path: string): Buffer {
 /** The environment of this process. */
 export const environment = (): Environment => process.env;
 
-/** What stands after the program's name. */
+/** The arguments after the program's name. */
 export const programArguments = (): readonly string[] => process.argv.slice(2);
 
 /** The name the program was called by, without folders; Node's own name when run from source. */
@@ -129,7 +130,10 @@ export class InputTooLong extends Error {
   override name = 'InputTooLong';
 }
 
-/** All of standard input. @throws InputTooLong above limitBytes; SysError, ETIMEDOUT if it is not ready for long */
+/**
+ * All of standard input. @throws InputTooLong above limitBytes; SysError, ETIMEDOUT if it is not
+ * ready for long
+ */
 export function readStdin(limitBytes: number): Buffer {
   const chunks: Buffer[] = [];
   for (let total = 0; ;) {
@@ -144,7 +148,10 @@ export function readStdin(limitBytes: number): Buffer {
   }
 }
 
-/** Writes all of a text to standard output. @throws SysError, EPIPE when nobody reads, ETIMEDOUT when nobody reads for long */
+/**
+ * Writes all of a text to standard output. @throws SysError, EPIPE when nobody reads, ETIMEDOUT
+ * when nobody reads for long
+ */
 export const writeStdout = (text: string): void =>
   writeAll({ fd: 1, name: 'standard output' }, text);
 
@@ -160,12 +167,18 @@ function writeAll({ fd, name }: { fd: number; name: string }, text: string): voi
   }
 }
 
-/** How long a caller may keep one of the standard streams from being read or written: kubelet gives a whole ADD two minutes. */
+/**
+ * How long a caller may keep one of the standard streams from being read or written: kubelet gives
+ * a whole ADD two minutes.
+ */
 const STREAM_LIMIT_MS = 60_000;
 const STREAM_POLL_MS = 1;
 const STREAM_SLOWEST_MS = 20;
 
-/** Reads or writes when a stream is ready: pipes that the caller made non-blocking answer EAGAIN until then. @throws SysError ETIMEDOUT at the limit */
+/**
+ * Reads or writes when a stream is ready: pipes that the caller made non-blocking answer EAGAIN
+ * until then. @throws SysError ETIMEDOUT at the limit
+ */
 function whenReady(stream: string, body: () => number): number {
   let syscall = '';
   const tryBody = (): number | undefined => {
@@ -194,8 +207,8 @@ export function setExitStatus(status: number): void {
 }
 
 /**
- * Ends the process now, with the status that was set, for a caller that has nothing open: Node would first take its memory apart,
- * which the kernel does anyway. What was written is out: every write of ours waits.
+ * Ends the process now, with the status that was set; the caller has nothing open. Node would first
+ * free its memory piece by piece, which takes time. No output is lost: every write of ours waits.
  */
 export function endProcess(): never {
   exitIfLoaded(Number(process.exitCode ?? 0));

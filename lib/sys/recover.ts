@@ -1,11 +1,15 @@
 /** Errors that are an answer: a file that is missing, an interface that is gone. */
 
-/** Tells the errors that a caller expects from others. sysError(), netlinkError() and instanceOf() make such predicates. */
+/**
+ * Tells the errors that a caller expects from others. sysError(), netlinkError() and instanceOf()
+ * make such predicates.
+ */
 export type Expected<E extends Error> = (error: unknown) => error is E;
 
 /**
- * Runs a body. An error that is expected is no failure: `otherwise` answers in its place, by default with undefined. Any other error passes. Each call
- * has a comment that says why the error is expected, unless the name of its function does.
+ * Runs a body. An expected error is no failure: `otherwise` answers in its place, by default with
+ * undefined. Any other error passes. At each call a comment, or the function's name, says why the
+ * error is expected.
  */
 export function recover<T, E extends Error>(body: () => T, isExpected: Expected<E>): T | undefined;
 export function recover<T, E extends Error, R>(

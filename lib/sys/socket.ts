@@ -1,4 +1,6 @@
-/** Sockets of the C library's, opened in the namespace that the thread is in. Reads wait with a limit. */
+/**
+ * Sockets by the C library, opened in the namespace that the thread is in. Reads wait with a limit.
+ */
 import { FileDescriptor } from './file.ts';
 import { sysCall } from './libc.ts';
 
@@ -42,14 +44,20 @@ export class Socket implements Disposable {
     sysCall('setsockopt', (c) => c.setsockopt(this.#fd, level, option, bytes, bytes.length));
   }
 
-  /** Reads an option into `value`, whose start may be a request. @returns the length that was filled. @throws SysError */
+  /**
+   * Reads an option into `value`, whose start may be a request. @returns the length that was
+   * filled. @throws SysError
+   */
   getOption(level: number, option: number, value: Uint8Array): number {
     const length = int32(value.length);
     sysCall('getsockopt', (c) => c.getsockopt(this.#fd, level, option, value, length));
     return length.readInt32LE(0);
   }
 
-  /** What the kernel calls the socket's namespace, and no other one until the next boot. @throws SysError before Linux 5.14 */
+  /**
+   * The kernel's number of the socket's namespace; no other has it until the next boot. @throws
+   * SysError before Linux 5.14
+   */
   getNetnsCookie(): bigint {
     const value = Buffer.alloc(8);
     this.getOption(SOL_SOCKET, SO_NETNS_COOKIE, value);
@@ -61,7 +69,10 @@ export class Socket implements Disposable {
     sysCall('send', (c) => c.send(this.#fd, bytes, BigInt(bytes.length), 0));
   }
 
-  /** Reads one datagram into `buffer`. @returns its whole length, even if the buffer was shorter. @throws SysError */
+  /**
+   * Reads one datagram into `buffer`. @returns its whole length, even if the buffer was shorter.
+   * @throws SysError
+   */
   receive(buffer: Uint8Array): number {
     return Number(
       sysCall('recv', (c) => c.recv(this.#fd, buffer, BigInt(buffer.length), MSG_TRUNC)),

@@ -1,6 +1,6 @@
 /**
- * Files of state, in folders that are ours. Whatever else was put in the place of one is not taken for it: a symbolic link is
- * not followed, a pipe is not waited for.
+ * Files of state, in folders of ours. Somebody may have put something else in the place of such a
+ * file: a symbolic link is not followed, a pipe is not waited for.
  */
 import { type BigIntStats, closeSync, constants, lstatSync, openSync } from 'node:fs';
 import { isSysError, sys, sysError, SysError } from './error.ts';
@@ -9,7 +9,10 @@ import { recover } from './recover.ts';
 
 const READ = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
 
-/** The text of a state file; undefined if there is none. @throws SysError: ELOOP for a link, EINVAL for what is no file */
+/**
+ * The text of a state file; undefined if there is none. @throws SysError, ELOOP for a link, EINVAL
+ * if it is no regular file
+ */
 export const readState = (path: string): string | undefined =>
   ifAny(() =>
     withoutFollowing(path, () => {
@@ -22,7 +25,10 @@ export const readState = (path: string): string | undefined =>
     }),
   );
 
-/** The text of a state file; undefined if there is none, or no regular file: we write nothing else. @throws SysError for other failures */
+/**
+ * The text of a state file; undefined if there is none, or no regular file: we write nothing else.
+ * @throws SysError for other failures
+ */
 export const readStateIfRegular = (path: string): string | undefined =>
   // ELOOP of a link, ENXIO of a socket, EINVAL of all others.
   recover(() => readState(path), sysError('ELOOP', 'EINVAL', 'ENXIO'));
@@ -33,27 +39,33 @@ export function ensureStateFolder(path: string, mode: number): void {
   refuseLink(path);
 }
 
-/** The names in a folder of state, none if there is no such folder; a link in its place is refused. @throws SysError */
+/**
+ * The names in a folder of state; none if there is no such folder. A link in its place is refused.
+ * @throws SysError
+ */
 export function listStateFolder(path: string): string[] {
   refuseLink(path);
   return listFolder(path);
 }
 
 /**
- * Removes a state file, or the link that has its name; absence is accepted, and so is a folder, which stays: no call of ours
- * made it. @throws SysError
+ * Deletes a state file, or a link of its name; absence is accepted. A folder of its name stays: no
+ * call of ours made it. @throws SysError
  */
 export function deleteState(path: string): void {
   recover(() => deleteFile(path), sysError('EISDIR'));
 }
 
-/** Which file has a name, "device:inode", links not followed; undefined if none has. @throws SysError */
+/**
+ * The file of a name as "device:inode", links not followed; undefined if there is none. @throws
+ * SysError
+ */
 export const stateFileId = (path: string): string | undefined => {
   const stat = lstatIfAny(path);
   return stat && `${stat.dev}:${stat.ino}`;
 };
 
-/** Opens a file without following a link in its place. @throws SysError ELOOP in words */
+/** Opens a file without following a link in its place. @throws SysError, ELOOP in words of ours */
 export function openWithoutFollowing(path: string, flags: number, mode?: number): number {
   return withoutFollowing(path, () => openSync(path, flags | constants.O_NOFOLLOW, mode));
 }

@@ -1,6 +1,7 @@
 /**
- * Files that appear whole: written under a name of their own, then given the right one. Their writer holds a lock on them as long as
- * it lives, so that what others see of a dead one's can be told and removed.
+ * Files that appear whole: they are written under a temporary name, then get the right one. The
+ * writer locks its file as long as it lives. A temporary file without a lock is abandoned and can
+ * be deleted.
  */
 import { fstatSync, openSync, renameSync, writeSync } from 'node:fs';
 import { sys, sysError, SysError } from './error.ts';
@@ -16,10 +17,13 @@ import {
 import { lockFileIfFree, tryLock } from './lock.ts';
 import { succeeds } from './recover.ts';
 
-/** How often a name is tried: somebody may remove the file in the moment before it is locked. */
+/** How often a file is made: another process may delete it in the moment before it is locked. */
 const NAME_TRIES = 10;
 
-/** A file, mode 0600, in the folder of the path that it is for. `using` removes it, unless it was moved there. */
+/**
+ * A file, mode 0600, in the folder of the path that it is for. `using` deletes it, unless it was
+ * moved there.
+ */
 export class TemporaryFile implements Disposable {
   readonly path: string;
   readonly #file: FileDescriptor;
@@ -39,12 +43,12 @@ export class TemporaryFile implements Disposable {
     undo.move();
   }
 
-  /** Gives it a second name, that nothing has yet. @returns false if something has it. @throws SysError */
+  /** Gives it a second name. @returns false if the name is taken. @throws SysError */
   linkTo(path: string): boolean {
     return linkFile(this.path, path);
   }
 
-  /** Gives it another name, in place of any file that had it. @throws SysError */
+  /** Renames it, in place of any file of the new name. @throws SysError */
   moveTo(path: string): void {
     sys(() => renameSync(this.path, path));
     this.#isMoved = true;
@@ -73,17 +77,23 @@ function createLocked(target: string): [path: string, file: FileDescriptor] {
   }
 }
 
-/** Removes a file that nobody needs: a file that can't be removed does no harm. @returns whether it is gone */
+/**
+ * Deletes a file that nobody needs; if it can't be deleted, it does no harm. @returns whether it is
+ * gone
+ */
 export const discardFile = (path: string): boolean =>
   succeeds(() => void deleteFile(path), sysError());
 
-/** Writes a file so that it appears whole, mode 0600, in place of any that was there. @throws SysError */
+/**
+ * Writes a file so that it appears whole, mode 0600, in place of any file of that name. @throws
+ * SysError
+ */
 export function replaceFile(path: string, content: string): void {
   using file = new TemporaryFile(path, content);
   file.moveTo(path);
 }
 
-/** Removes the temporary files of a folder whose writers died. @throws SysError */
+/** Deletes the temporary files in a folder whose writers died. @throws SysError */
 export function discardAbandoned(folder: string): void {
   for (const name of listFolder(folder)) {
     if (!name.startsWith(TEMPORARY)) continue;

@@ -1,6 +1,6 @@
 /**
- * Limiting what comes from a container: the kernel can't queue what an interface receives, so that it is sent out by an ifb
- * interface first, whose queue limits it.
+ * Limiting the packets that come from a container. The kernel can't queue received packets: they
+ * are redirected to an ifb interface first, whose queue limits them.
  */
 import { type Mac, macFromBytes } from '#lib/addr/mac.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
@@ -26,7 +26,10 @@ const IFB_PREFIX = 'bwp';
 /** The ifb interface of a container in a network, by the reference plugin's name. */
 export const ifbName = (owner: Container): string => hashedName(IFB_PREFIX, owner, IFNAME_BYTES);
 
-/** Limits what comes from a container by the host's end of its veth pair. @returns the ifb interface. @throws CniError, NetlinkError */
+/**
+ * Limits the packets that come from a container by the host's end of its veth pair. @returns the
+ * ifb interface. @throws CniError, NetlinkError
+ */
 export function limitEgress(
   host: Netlink,
   owner: Attachment,
@@ -46,7 +49,10 @@ export function limitEgress(
   return ifb;
 }
 
-/** Filters can look at what comes in, and none does yet: what an ADD left that died goes, somebody else's stay. */
+/**
+ * Makes an ingress qdisc without filters. Filters of an ADD that died are deleted; those of
+ * somebody else are refused.
+ */
 function ensureIngressQdisc(host: Netlink, veth: Link): void {
   try {
     addIngressQdisc(host, veth);
@@ -68,12 +74,15 @@ function ensureIngressQdisc(host: Netlink, veth: Link): void {
 }
 
 function isOwnOrGone(host: Netlink, index: number): boolean {
-  // The kernel says 0 of a target that is gone.
+  // The kernel shows a target that is gone as 0.
   const link = index === 0 ? undefined : getLink(host, index);
   return link === undefined || (link.kind === 'ifb' && link.name.startsWith(IFB_PREFIX));
 }
 
-/** Two interfaces of a container in one network share the name: the second must not take the first one's. */
+/**
+ * Two interfaces of a container in one network share the ifb's name: the second must not replace
+ * the first one's ifb.
+ */
 function refuseOther(host: Netlink, owner: Attachment, name: string): void {
   const present = getLink(host, name);
   if (present === undefined) return;
@@ -89,7 +98,8 @@ function refuseOther(host: Netlink, owner: Attachment, name: string): void {
 }
 
 /**
- * A hardware address, which nobody uses, that tells the network of an ifb interface: it is there from the first moment, unlike the mark.
+ * The hardware address of an ifb interface names its network: it is there from the first moment,
+ * unlike the mark. Nobody uses it.
  */
 const networkMac = (network: string): Mac =>
   macFromBytes([0x02, ...Buffer.from(networkTag(network).slice(0, 10), 'hex')]);
@@ -113,16 +123,19 @@ function addIfb(
   return link;
 }
 
-/** Ends the limit for what comes from a container; absence is accepted. @throws NetlinkError */
+/** Ends the limit of packets from a container; absence is accepted. @throws NetlinkError */
 export function unlimitEgress(host: Netlink, owner: Attachment): void {
   const name = ifbName(owner);
   const present = getLink(host, name);
-  // Of an interface that another ADD limited, or of somebody who took the name.
+  // It is another interface's, or somebody else has taken the name.
   if (present?.alias !== undefined && !isMarkedFor(present, owner)) return;
   if (present?.kind === 'ifb') deleteLink(host, present.index);
 }
 
-/** Deletes the ifb interfaces of the network's attachments that a GC is to collect. Those without a sign of us stay. @throws AggregateError */
+/**
+ * Deletes the ifb interfaces of the network's attachments that a GC is to collect. Those with
+ * neither mark nor address of ours stay. @throws AggregateError
+ */
 export function gcEgress(host: Netlink, scope: GcScope): void {
   cleanUp(
     () => deleteStaleLinks(host, 'ifb', scope),
@@ -130,7 +143,10 @@ export function gcEgress(host: Netlink, scope: GcScope): void {
   );
 }
 
-/** An ADD may have died before it came to the mark: without evidence only a list of valid attachments tells. */
+/**
+ * Deletes ifb interfaces that an ADD left when it died before the mark. They carry no evidence:
+ * only a list of valid attachments tells.
+ */
 function deleteUnmarked(host: Netlink, scope: GcScope): void {
   const isStale = staleness(scope, ifbName);
   const unmarked = listLinks(host).filter(

@@ -6,8 +6,8 @@ import { CniError, CODE } from '#lib/cni/error.ts';
 import type { Result } from '#lib/cni/result.ts';
 
 /**
- * The host's end of the veth pair of a container's interface; it must be among the interfaces that the plugins before this
- * one made. @throws CniError INVALID_CONFIG, NetlinkError
+ * The host's end of the veth pair of a container's interface; it must be among the interfaces that
+ * the plugins before this one made. @throws CniError INVALID_CONFIG, NetlinkError
  */
 export function findHostVeth(
   { host, container }: { readonly host: Netlink; readonly container: Netlink },

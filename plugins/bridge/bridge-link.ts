@@ -1,4 +1,7 @@
-/** The bridge itself: making it, accepting one that is there, taking it away if the ADD that made it fails. */
+/**
+ * The bridge itself: making it, accepting one that is there, deleting it if the ADD that made it
+ * fails.
+ */
 import type { Address } from '#lib/addr/address.ts';
 import { type Mac, macFromBytes } from '#lib/addr/mac.ts';
 import { CniError, CODE, step } from '#lib/cni/error.ts';
@@ -21,7 +24,10 @@ import { type BridgeConfig, usesVlans } from './config.ts';
 import { raiseMtu } from './mtu.ts';
 import { explainVlans } from './vlans.ts';
 
-/** The bridge of the configuration, up; `gateway` is the address it is to have, if any. @throws CniError */
+/**
+ * The bridge of the configuration, up; `gateway` is the address it is to have, if any. @throws
+ * CniError
+ */
 export function ensureBridge(
   host: Netlink,
   config: BridgeConfig,
@@ -35,7 +41,7 @@ export function ensureBridge(
     if (!isUp(bridge)) setLinkUp(host, bridge);
     if (config.promiscuous && (bridge.flags & IFF.PROMISC) === 0)
       setLinkPromiscuous(host, bridge, true);
-    // The host is no host of the containers' network: their router advertisements are not for it.
+    // Router advertisements in the containers' network are not for the host.
     trySysctl(`net/ipv6/conf/${config.bridge}/accept_ra`, '0');
     return bridge;
   });
@@ -78,13 +84,16 @@ function createBridge(
   isOurs = succeeds(() => explainVlans(add), netlinkError('EEXIST'));
 }
 
-/** By now it may serve another pod, whose ADD found it. */
+/** Deletes the bridge, unless another ADD has given it a port by now. */
 function deleteUnusedBridge(host: Netlink, name: string): void {
   const bridge = getLink(host, name);
   if (bridge !== undefined && listLinks(host, bridge).length === 0) deleteLink(host, bridge.index);
 }
 
-/** An address of its own, which ports that come and go do not change; the same after the bridge was made anew. */
+/**
+ * A hardware address of the bridge's own: ports that come and go do not change it. With a gateway,
+ * a new bridge gets the same address again.
+ */
 function bridgeMac(gateway: Address | undefined): Mac {
   return gateway?.family === 4 ? macFromBytes([0x0a, 0x58, ...gateway.toBytes()]) : randomMac();
 }

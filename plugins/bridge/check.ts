@@ -25,7 +25,10 @@ import { hasSpoofCheck } from './spoof-check.ts';
 
 type BridgeCall = AttachmentCall<BridgeConfig>;
 
-/** What is not as ADD made it. @throws CniError without a prevResult or the container's namespace */
+/**
+ * Finds what is not as ADD made it. @throws CniError without a prevResult or the container's
+ * namespace
+ */
 export function* checkAttachment(call: BridgeCall): Findings {
   const { attachment, config } = call;
   const prevResult = requirePrevResult(call, 'Required prevResult missing');

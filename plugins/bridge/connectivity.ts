@@ -16,7 +16,7 @@ import { checkMtus } from './mtu.ts';
 
 type BridgeCall = Call<BridgeConfig>;
 
-/** What keeps ADD from working, or pods that run from being reached. */
+/** Finds why an ADD would fail, or why running pods can't be reached. */
 export function* checkConnectivity(call: BridgeCall): Findings {
   const { config } = call;
   using host = openRtnl();
@@ -27,7 +27,7 @@ export function* checkConnectivity(call: BridgeCall): Findings {
     yield unavailable(found.reason, found.details);
   }
   yield* checkPorts(host, bridge, pods, call);
-  // Without a pod of this network nothing is cut off: the next ADD sees to the bridge.
+  // Without pods of this network nothing is cut off, and the next ADD repairs the bridge.
   if (bridge === undefined || pods.length === 0) return;
   if (!isUp(bridge)) {
     yield limited(

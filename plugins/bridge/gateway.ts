@@ -1,4 +1,6 @@
-/** The bridge as the containers' gateway: which addresses it has, and what becomes of those it had before. */
+/**
+ * The bridge as the containers' gateway: the addresses that it gets, and those that it had before.
+ */
 import { FAMILIES } from '#lib/addr/address.ts';
 import { distinct } from '#lib/addr/distinct.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
@@ -21,15 +23,18 @@ import { setPortVlans } from './vlans.ts';
 /** Index of the container's interface in the result: after the bridge and the port. */
 const CONTAINER_INTERFACE = 2;
 
-/** What the container gets: the IPAM answer, with the gateways and default routes that the configuration adds. */
+/** The IPAM plugin's answer, with the gateways and default routes that the configuration adds. */
 export interface GatewayPlan {
   readonly ips: readonly ResultIp[];
   readonly routes: readonly ResultRoute[];
-  /** Addresses that the bridge is to have. */
+  /** The addresses that the bridge is to have. */
   readonly gateways: readonly Prefix[];
 }
 
-/** Works out gateways and default routes; an address without gateway gets the one after the network's. */
+/**
+ * Works out gateways and default routes; an address without gateway gets the one after the
+ * network's.
+ */
 export function planGateways({ ips, routes }: Result, config: BridgeConfig): GatewayPlan {
   const own = ips.map((ip) => ({
     ...ip,
@@ -64,8 +69,8 @@ export const gatewayLinkName = ({ bridge, vlan, isGateway }: GatewayKeys): strin
   vlan === 0 || !isGateway ? bridge : `${bridge}.${vlan}`;
 
 /**
- * The interface that has the gateway's addresses: the bridge, or with an access VLAN one end of a pair whose other end is
- * a port of that VLAN. @throws CniError
+ * Makes or accepts the interface that has the gateway's addresses: the bridge, or with an access
+ * VLAN one end of a veth pair, whose other end is a port of that VLAN. @throws CniError
  */
 export function ensureGatewayLink(
   host: Netlink,
@@ -113,7 +118,10 @@ function createVlanGateway(
   return gateway;
 }
 
-/** The interface that has the gateway's addresses, and the bridge whose ports use them: often one and the same. */
+/**
+ * The interface that has the gateway's addresses, and the bridge whose ports use them: often one
+ * and the same.
+ */
 interface Gateway {
   readonly link: Link;
   readonly bridge: Link;
@@ -138,7 +146,10 @@ export function ensureGateways(
   enableForwarding(plan.gateways.map(({ family }) => family));
 }
 
-/** An address that the gateway is to have, beside the others of the plan; with `force` whatever else it has. */
+/**
+ * An address that the gateway is to have, beside the others of the plan; with `force` whatever else
+ * it has.
+ */
 interface WantedAddress {
   readonly wanted: Prefix;
   readonly plan: GatewayPlan;
@@ -162,13 +173,19 @@ function ensureAddress(
   keepMac(host, link);
 }
 
-/** A bridge has one IPv4 address for its containers. IPv6 addresses are in each other's way only if their networks overlap. */
+/**
+ * A bridge has one IPv4 address for its containers. IPv6 addresses are in each other's way only if
+ * their networks overlap.
+ */
 function isInTheWay({ present, wanted }: { present: Prefix; wanted: Prefix }): boolean {
   if (present.family !== wanted.family || present.address.isLinkLocal) return false;
   return wanted.family === 4 || present.overlaps(wanted);
 }
 
-/** Addresses of a former subnet may go if no container is left that could use them. @throws CniError otherwise */
+/**
+ * Addresses of a former subnet may go if no container is left that could use them. @throws CniError
+ * otherwise
+ */
 function requireUnused(
   host: Netlink,
   { link, bridge }: Gateway,
@@ -189,7 +206,10 @@ function requireUnused(
   );
 }
 
-/** Keeps a bridge's hardware address: setting the address that it has makes it permanent. Otherwise a bridge takes the lowest of its ports'. */
+/**
+ * Keeps a bridge's hardware address: setting the address that it has makes it permanent. Otherwise
+ * a bridge takes the lowest of its ports'.
+ */
 function keepMac(host: Netlink, { index }: Link): void {
   const link = getLink(host, index);
   if (link?.mac === undefined || link.mac === '00:00:00:00:00:00') return;

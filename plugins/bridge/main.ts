@@ -1,4 +1,7 @@
-/** bridge: joins a container to a host bridge through a veth pair. CNI SPEC §2; example: conf/20-bridge.conflist. */
+/**
+ * bridge: joins a container to a host bridge through a veth pair. CNI SPEC §2; example:
+ * conf/20-bridge.conflist.
+ */
 import type { Prefix } from '#lib/addr/prefix.ts';
 import { openContainer, openContainerIfAny } from '#lib/cni/attachment.ts';
 import { cleanUp } from '#lib/cni/error.ts';
@@ -52,11 +55,11 @@ export const bridge = definePlugin({
     using undo = new DisposableStack();
 
     refuseExisting(rtnl, attachment);
-    // Addresses first: when there is none, nothing else was touched.
+    // Addresses first: if there is none, nothing else was changed.
     const answer = ipamAdd(call, undo);
     const plan = planGateways(answer, config);
     const addresses = plan.ips.map(({ address }) => address);
-    // What can't be told or given must not be made: bridges outlive an ADD that fails.
+    // Refuse what can't work before the bridge is made: a bridge outlives an ADD that fails.
     requireShape(plan.ips, call.cniVersion);
     requireIpv6(addresses);
     requireIpv6Mtu(addresses, config.mtuBytes, 'the key "mtu"');
@@ -76,7 +79,7 @@ export const bridge = definePlugin({
 
     if (!config.interfaceStaysDown) awaitForwarding(host, { bridge: bridgeLink, port });
     introduce(host, gateway, container, addresses);
-    // A bridge that somebody else made may have taken a hardware address from its new port.
+    // A bridge that somebody else made may have taken the hardware address of its new port.
     const bridgeNow = getLink(host, bridgeLink.index) ?? bridgeLink;
     undo.move(); // All done: keep what was made.
     return {
@@ -108,14 +111,15 @@ export const bridge = definePlugin({
     cleanUp(
       () => unmasquerade({ owner: attachment, addresses, isExpected }, closing),
       () => config.macSpoofCheck && deleteSpoofCheck(attachment),
-      // Before, so that a DEL that dies here is completed by the next: only the interface tells the addresses.
+      // Before the interface, which alone tells the addresses: if this DEL dies, the next one
+      // finishes it.
       () => forget(host, config, addresses ?? []),
       () =>
         (rtnl !== undefined && deleteLink(rtnl, attachment.ifName)) ||
         deleteStrayVeth(host, attachment, call.prevResult),
-      // And after: it may have been heard of once more.
+      // And after it: the host may have learnt an address once more.
       () => forget(host, config, addresses ?? []),
-      // The addresses last: nobody gets them while anything of the old owner is left.
+      // The addresses last: no new owner gets them while anything of the old one is left.
       () => ipamDel(call),
     );
   },
@@ -139,7 +143,9 @@ export const bridge = definePlugin({
   },
 });
 
-/** What the link's neighbours, the host among them, know of an address's former owner is replaced at once. */
+/**
+ * Replaces at once what the host and the link's other neighbours know of an address's former owner.
+ */
 function introduce(
   host: Netlink,
   gateway: Link,
@@ -148,7 +154,8 @@ function introduce(
 ): void {
   const { mac } = container.link;
   for (const { address } of addresses) {
-    // A host without IPv6, or with a full table, is no reason to fail: it learns the address when it needs it.
+    // A host without IPv6 or with a full table refuses it: then it learns the address when it needs
+    // it.
     if (mac !== undefined) {
       recover(() => replaceNeighbour(host, gateway, address, mac), netlinkError());
     }

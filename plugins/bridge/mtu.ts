@@ -1,4 +1,7 @@
-/** MTUs of bridge and ports: a frame that is larger than the bridge's MTU vanishes at it without a word. */
+/**
+ * MTUs of bridge and ports: the bridge drops a frame that is larger than its MTU, and nobody is
+ * told.
+ */
 import { type Findings, limited } from '#lib/cni/finding.ts';
 import { type Link, setLinkMtu } from '#lib/net/link.ts';
 import { type Netlink, netlinkError } from '#lib/net/netlink.ts';
@@ -7,8 +10,9 @@ import { recover } from '#lib/sys/recover.ts';
 import { describeEnds } from '#lib/container-link/pod-ends.ts';
 
 /**
- * Raises the MTU of an interface that the network's frames pass, if it is smaller: the network's "mtu" was raised since it was made. `undo` sets
- * it back. @returns the MTU that it has then
+ * Raises the MTU of an interface that the network's frames pass, if it is smaller: the network's
+ * "mtu" may have been raised since the interface was made. `undo` sets it back. @returns the MTU
+ * that it has then
  */
 export function raiseMtu(
   host: Netlink,
@@ -30,7 +34,7 @@ export function raiseMtu(
   });
 }
 
-/** Says so where a pod gets a larger MTU than its bridge has. */
+/** Warns in the log if a pod gets a larger MTU than its bridge has. */
 export function warnOfLargeFrames({ bridge, port }: { bridge: Link; port: Link }): void {
   if (port.mtuBytes <= bridge.mtuBytes) return;
   log(

@@ -13,11 +13,14 @@ import { poll } from '#lib/sys/clock.ts';
 import { type BridgeConfig, usesVlans } from './config.ts';
 import { setPortVlans } from './vlans.ts';
 
-/** How long a new port may take until it forwards; the reference plugin waits as long. */
+/** How long a new port may take until it forwards, as in the reference plugin. */
 const FORWARDING_LIMIT_MS = 2_550;
 const FORWARDING_POLL_MS = 2;
 
-/** Joins the container to the bridge. The container's interface stays down. @throws CniError, NetlinkError */
+/**
+ * Joins the container to the bridge. The container's interface stays down. @throws CniError,
+ * NetlinkError
+ */
 export function connectPort(
   host: Netlink,
   end: ContainerEnd,
@@ -41,14 +44,20 @@ export function connectPort(
   return pair;
 }
 
-/** The port's VLANs; a trunk without an access VLAN takes untagged frames into VLAN 1, as the reference has it. */
+/**
+ * The port's VLANs. A trunk without an access VLAN takes untagged frames into VLAN 1, as in the
+ * reference plugin.
+ */
 function portVlans({ vlan, trunk }: BridgeConfig): PortVlan[] {
   const access = { id: vlan === 0 ? 1 : vlan, untagged: true, pvid: true };
   const tagged = trunk.map((id) => ({ id, untagged: false, pvid: false }));
   return [access, ...tagged.filter(({ id }) => id !== access.id)];
 }
 
-/** Waits until the port is up and the bridge uses it, or will after its spanning tree protocol. @throws CniError with its state */
+/**
+ * Waits until the port is up, and the bridge uses it or will after its spanning tree protocol.
+ * @throws CniError with its state
+ */
 export function awaitForwarding(
   host: Netlink,
   { bridge, port: { index, name } }: { bridge: Link; port: Link },

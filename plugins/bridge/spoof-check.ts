@@ -1,7 +1,8 @@
 /**
- * macspoofchk: frames from a container with another source than its hardware address are dropped. Names, chains and rules
- * are the reference plugin's, so that each deletes what the other made. It looks at the comments of the shared chain alone: those of a
- * container's own chains tell GC the network, and when the container is gone.
+ * macspoofchk: drops frames from a container with another source than its hardware address. Names,
+ * chains and rules are the reference plugin's, so that either plugin deletes the other's. The
+ * reference plugin reads the comments of the shared chain alone. The comments of a container's own
+ * chains tell GC the network, and hold the evidence about the container.
  */
 import { type Mac, macToBytes } from '#lib/addr/mac.ts';
 import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
@@ -25,12 +26,14 @@ import { staleness } from '#lib/ownership/staleness.ts';
 const TABLE: Table = { family: 'bridge', name: 'nat' };
 const PREROUTING = 'PREROUTING';
 
-/** nft's name for it is "dstnat" in bridge tables. */
+/** nft calls it "dstnat" in bridge tables. */
 const PRIORITY = -300;
 
 const CHAIN_PREFIX = 'cni-br-iface-';
 
-/** The two chains of an interface, and the comment of the rule that leads to the first. */
+/**
+ * The names of an interface's two chains, and the comment of the rule that leads to the outer one.
+ */
 interface Names {
   readonly outer: string;
   readonly inner: string;
@@ -46,7 +49,7 @@ const namesFrom = (name: string): Names => ({
   note: `macspoofchk-${name}`,
 });
 
-/** Lets only frames from `mac` in by the port; `undo` ends that. @throws NetlinkError */
+/** Lets only frames from `mac` in by the port; `undo` ends the check. @throws NetlinkError */
 export function addSpoofCheck(
   owner: Attachment,
   port: string,
@@ -95,7 +98,10 @@ function existingRules(nftables: Nftables, { outer, note }: Names): Request[] {
     .map(({ handle }) => nft.deleteRules(TABLE, PREROUTING, handle));
 }
 
-/** Ends the check, and with the last one the table; nothing to end is accepted. @throws NetlinkError */
+/**
+ * Ends the check, and deletes the table with the last one; absence is accepted. @throws
+ * NetlinkError
+ */
 export function deleteSpoofCheck(owner: AttachmentKey): void {
   using nftables = openNftablesIfAny();
   if (nftables !== undefined) deleteChains(nftables, namesOf(owner));
@@ -110,11 +116,14 @@ function deleteChains(nftables: Nftables, names: Names): void {
       ...chains.map((chain) => nft.deleteChain(TABLE, chain)),
     ]);
   }
-  // A DEL before this one may have died between the two.
+  // An earlier DEL may have died between the two.
   deleteUnusedTable(nftables);
 }
 
-/** Ends the checks of the network's attachments that a GC is to collect. The reference plugin's name no network, and stay. @throws AggregateError */
+/**
+ * Ends the checks of the network's attachments that a GC is to collect. The reference plugin's
+ * checks name no network, and stay. @throws AggregateError
+ */
 export function gcSpoofChecks(scope: GcScope): void {
   using nftables = openNftablesIfAny();
   if (nftables === undefined) return;
@@ -134,7 +143,7 @@ export function gcSpoofChecks(scope: GcScope): void {
   cleanUp(...all.map((names) => () => collect(names)));
 }
 
-/** A table in which somebody else has chains stays. */
+/** Deletes the table, unless another chain or rule is in it. */
 function deleteUnusedTable(nftables: Nftables): void {
   if (nftables.chainUse(TABLE, PREROUTING) !== 0) return;
   const requests = [nft.deleteChain(TABLE, PREROUTING), nft.deleteEmptyTable(TABLE)];

@@ -4,7 +4,10 @@ import { addPortVlans, deletePortVlans, listPortVlans, type PortVlan } from '#li
 import type { Link } from '#lib/net/link.ts';
 import { isNetlinkError, type Netlink } from '#lib/net/netlink.ts';
 
-/** Runs a step that needs VLAN filtering; a kernel without it says no more than "operation not supported". @throws CniError */
+/**
+ * Runs a step that needs VLAN filtering. A kernel without it says only "operation not supported".
+ * @throws CniError
+ */
 export function explainVlans<T>(body: () => T): T {
   try {
     return body();
@@ -19,7 +22,7 @@ export function explainVlans<T>(body: () => T): T {
   }
 }
 
-/** Puts a port into VLANs; with `isOnly` it leaves those that it is in. @throws CniError, NetlinkError */
+/** Puts a port into VLANs; with `isOnly` into no others. @throws CniError, NetlinkError */
 export function setPortVlans(
   host: Netlink,
   port: Link,

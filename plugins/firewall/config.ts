@@ -1,14 +1,17 @@
-/** The keys that firewall reads, and what it keeps of an attachment from ADD to DEL. */
+/** The keys that firewall reads, and the admission that it keeps from ADD to DEL. */
 import * as z from 'zod/mini';
 import { object, optional, prefix, textAs, textIfAny, tolerant } from '#lib/cni/schema.ts';
 
-/** What lets the pods' traffic through. */
+/** The firewall that lets the pods' traffic through. */
 export type Backend = 'iptables' | 'firewalld';
 
 /** The policies that keep traffic away from pods. */
 export type IsolatingPolicy = 'same-bridge' | 'isolated';
 
-/** iptables takes names of 28 characters; the others would change the meaning of the line that the name is in. */
+/**
+ * iptables takes names of 28 characters. Blanks, quotes and the like would change the meaning of a
+ * line.
+ */
 const CHAIN_NAME = /^[^\s"'\\!-][^\s"'\\]{0,27}$/;
 
 const backend = textAs((text): Backend | undefined => {
@@ -31,7 +34,7 @@ const chainName = textAs((text) => {
   throw new Error(`"${text}" is no chain name: at most 28 characters, no blanks, no quotes`);
 });
 
-/** A zone's name must not be taken for an option of the program that it is handed to. */
+/** A zone's name must not begin with "-": busctl would take it for an option. */
 const zoneName = textAs((text) => {
   const name = text || 'trusted';
   if (/^[^\s-]\S*$/.test(name)) return name;
@@ -54,16 +57,22 @@ export const FirewallConfig = object(() => ({
   iptablesAdminChainName: optional(chainName, 'CNI-ADMIN'),
   /** firewalld: the zone that the pods' addresses become sources of. */
   firewalldZone: optional(zoneName, 'trusted'),
-  /** Who may reach a pod: "open" (all), "same-bridge" (not the pods of other such bridges), "isolated" (nor other pods of its own). */
+  /**
+   * Who may reach a pod: "open" (all), "same-bridge" (not the pods of other such bridges),
+   * "isolated" (nor other pods of its own).
+   */
   ingressPolicy: z.optional(ingressPolicy),
-  /** The folder of the files that remember what each pod has. */
+  /** The folder of the pods' admissions. */
   dataDir: optional(folder, DEFAULT_DATA_DIR),
 }));
 export type FirewallConfig = z.infer<typeof FirewallConfig>;
 
 const Place = object(() => ({ dataDir: tolerant(folder, DEFAULT_DATA_DIR) }));
 
-/** What DEL and GC read: where the files are, and all keys if they can be read: with a faulty one no ADD succeeded. */
+/**
+ * The keys for DEL and GC: the folder of the files, and all keys if none is faulty: with a faulty
+ * key no ADD succeeded.
+ */
 export const FirewallTeardown = z.pipe(
   z.unknown(),
   z.transform((json) => ({
@@ -73,7 +82,7 @@ export const FirewallTeardown = z.pipe(
 );
 export type FirewallTeardown = z.infer<typeof FirewallTeardown>;
 
-/** What lets an attachment's traffic through, as its file has it. Other releases read the keys. */
+/** An attachment's admission, as its file has it. Other releases read these keys. */
 export const Admission = z.object({
   network: z.string(),
   containerID: z.string(),
@@ -87,7 +96,7 @@ export const Admission = z.object({
   isolation: z.optional(
     z.object({ bridge: z.string(), policy: z.enum(['same-bridge', 'isolated']) }),
   ),
-  /** How to tell that the container is gone. */
+  /** About the container. */
   evidence: textIfAny,
 });
 export type Admission = z.infer<typeof Admission>;

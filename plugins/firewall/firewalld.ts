@@ -11,32 +11,41 @@ const SERVICE = 'org.fedoraproject.FirewallD1';
 const BUS = { service: 'org.freedesktop.DBus', path: '/org/freedesktop/DBus' };
 const FIREWALLD = { service: SERVICE, path: '/org/fedoraproject/FirewallD1' };
 
-/** Where the system bus is if DBUS_SYSTEM_BUS_ADDRESS does not say (D-Bus specification, "Well-known Message Bus Instances"). */
+/**
+ * Where the system bus is if DBUS_SYSTEM_BUS_ADDRESS does not say (D-Bus specification, "Well-known
+ * Message Bus Instances").
+ */
 const SOCKET = '/run/dbus/system_bus_socket';
 
-/** firewalld answers while it is reloading only when it is done. */
+/** firewalld does not answer while it reloads. */
 const ANSWER_LIMIT_SECONDS = 20;
 const CHILD_LIMIT_MS = 30_000;
 
-/** Nobody listens at the bus's socket. */
+/** The answer if nobody listens at the bus's socket. */
 const NO_BUS = 'no bus';
 
-/** What a method answered: its one value, or firewalld's code for why not. */
+/** The answer of a method: its one value, or firewalld's code and words for the failure. */
 type Answer =
   | { readonly value: unknown; readonly code?: undefined }
   | { readonly code: string; readonly words: string };
 
-/** Whether firewalld runs. Without the socket of a bus nothing is started to ask. @throws CniError if the bus can't be asked */
+/**
+ * Whether firewalld runs. Starts no program if there is no socket of a bus. @throws CniError if the
+ * bus can't be asked
+ */
 export function isFirewalldRunning(): boolean {
   if (!hasBus()) return false;
   const answer = call(BUS, ['org.freedesktop.DBus', 'NameHasOwner', 's', SERVICE]);
   if (answer.code === undefined) return answer.value === true;
-  // firewalld can't do without a bus either: what is there is what one left.
+  // firewalld needs a bus too: the socket is what a bus left.
   if (answer.code === NO_BUS) return false;
   throw failed('ask whether firewalld runs', answer);
 }
 
-/** Whether firewalld runs. A bus that can't be asked counts as none, as for the reference plugin, but the log says so. */
+/**
+ * Whether firewalld runs. A bus that can't be asked counts as none, as for the reference plugin,
+ * but the log says so.
+ */
 export const seesFirewalld = (): boolean =>
   recover(isFirewalldRunning, instanceOf(CniError), ({ message }) => {
     log(`firewall: ${message}; taken for not running`);
@@ -50,7 +59,10 @@ function hasBus(): boolean {
   return path === undefined || statIfAny(decodeURIComponent(path)) !== undefined;
 }
 
-/** Makes addresses sources of a zone; those that are already are accepted. @throws CniError with what firewalld said */
+/**
+ * Makes addresses sources of a zone; an address that is one already is accepted. @throws CniError
+ * with firewalld's words
+ */
 export function addSources(zone: string, addresses: readonly Prefix[]): void {
   for (const source of addresses) {
     const answer = callZone('addSource', { zone, source });
@@ -60,14 +72,17 @@ export function addSources(zone: string, addresses: readonly Prefix[]): void {
   }
 }
 
-/** firewalld's words for: there is nothing to remove. */
+/** firewalld's codes if there is nothing to remove. */
 const ABSENT = new Set(['UNKNOWN_SOURCE', 'NOT_ENABLED', 'INVALID_ZONE']);
 
-/** Ends that; absence, of the zone too, is accepted. @throws CniError with what firewalld said */
+/**
+ * Removes addresses from the sources of a zone; absence of an address or zone is accepted. @throws
+ * CniError with firewalld's words
+ */
 export function removeSources(zone: string, addresses: readonly Prefix[]): void {
   for (const source of addresses) {
     const answer = callZone('removeSource', { zone, source });
-    // A source of another zone is somebody else's.
+    // Somebody else has made it a source of another zone.
     const isElsewhere = answer.code === 'ZONE_CONFLICT';
     if (answer.code !== undefined && !isElsewhere && !ABSENT.has(answer.code)) {
       throw failed(`remove source "${source}" from zone "${zone}"`, answer);
@@ -75,7 +90,7 @@ export function removeSources(zone: string, addresses: readonly Prefix[]): void 
   }
 }
 
-/** Those addresses that are no sources of a zone. @throws CniError with what firewalld said */
+/** The addresses that are no sources of a zone. @throws CniError with firewalld's words */
 export function missingSources(zone: string, addresses: readonly Prefix[]): Prefix[] {
   return addresses.filter((source) => {
     const answer = callZone('querySource', { zone, source });
@@ -90,7 +105,7 @@ const failed = (what: string, { code, words }: { code: string; words: string }):
 const callZone = (method: string, { zone, source }: { zone: string; source: Prefix }): Answer =>
   call(FIREWALLD, [`${SERVICE}.zone`, method, 'ss', zone, String(source)]);
 
-/** @throws CniError if busctl can't be run or did not understand */
+/** Calls a method. @throws CniError if busctl can't be run */
 function call({ service, path }: typeof FIREWALLD, method: readonly string[]): Answer {
   const options = ['--system', `--timeout=${ANSWER_LIMIT_SECONDS}`, '--json=short'];
   const { exitCode, stdout, stderr, ending } = runBusctl([

@@ -1,4 +1,7 @@
-/** CNI-FORWARD: what lets pods' traffic through a FORWARD chain that drops. The reference plugin's rules, as lines. Pure. */
+/**
+ * CNI-FORWARD: lets pods' traffic through a FORWARD chain that drops. The reference plugin's rules,
+ * as lines. Pure.
+ */
 import type { Prefix } from '#lib/addr/prefix.ts';
 import {
   chainLines,
@@ -11,19 +14,19 @@ import {
   type Table,
 } from '#lib/netfilter/iptables-table.ts';
 
-/** The kernel's chain that all forwarded packets pass. */
+/** The kernel's chain for all forwarded packets. */
 export const FORWARD = 'FORWARD';
 
 /** The chain of the pods' rules. */
 export const PODS = 'CNI-FORWARD';
 
-/** The chain that keeps bridges apart; its jump has to come before that of PODS, which accepts. */
+/** The chain that keeps bridges apart. Its jump has to come before that of PODS, which accepts. */
 export const STAGE_1 = 'CNI-ISOLATION-STAGE-1';
 
 const ENTRY_COMMENT = comment('CNI firewall plugin rules');
 const ADMIN_COMMENT = comment('CNI firewall plugin admin overrides');
 
-/** Answers to the pod, and whatever it sends. */
+/** The rules of a pod: for answers to it, and for all that it sends. */
 const podSpecs = (pod: Prefix): string[] => [
   `-d ${pod} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
   `-s ${pod} -j ACCEPT`,
@@ -34,7 +37,7 @@ const isPodRule = ({ spec }: Rule): boolean =>
 
 const isAdminJump = ({ line }: Rule): boolean => line.includes(ADMIN_COMMENT);
 
-/** The lines that let pods' traffic through: of chains and rules what is missing. */
+/** The lines that add the chains and rules which are missing to let pods' traffic through. */
 export function admissionLines(
   table: Table,
   pods: readonly Prefix[],
@@ -52,11 +55,13 @@ export function admissionLines(
   return [...lines, ...specs.map((spec) => `-A ${PODS} ${spec}`)];
 }
 
-/** The first place that does not let pods through before it is looked who keeps them apart. */
+/**
+ * The number of the jump to PODS among FORWARD's rules: the first one after the jump to STAGE_1.
+ */
 const entryPlace = (table: Table): number =>
   rulesOf(table, FORWARD).findLastIndex(({ target }) => target === STAGE_1) + 2;
 
-/** What pods lack, in words. */
+/** The missing rules of pods, in words. */
 export function missingAdmission(
   table: Table,
   pods: readonly Prefix[],
@@ -72,8 +77,8 @@ export function missingAdmission(
 }
 
 /**
- * The lines that take pods' rules out. With `isLast`, when nobody else's rule is left, the chain goes too, and the administrator's if
- * it is empty.
+ * The lines that delete pods' rules. With `isLast` they delete the chain too if no other pod's rule
+ * is left, and the administrator's chain if it is empty.
  */
 export function departureLines(table: Table, pods: readonly Prefix[], isLast: boolean): string[] {
   const specs = new Set(pods.flatMap(podSpecs));
@@ -95,7 +100,10 @@ function emptyChainEnd(table: Table, chain: string): string[] {
   return isUsed || !table.chains.has(chain) ? [] : [`-X ${chain}`];
 }
 
-/** Whether there is a pod's rule for an address that is none of these: another suite or folder made it. */
+/**
+ * Whether there is a pod's rule for any other address: another suite made it, or an ADD with
+ * another folder.
+ */
 export function hasStrangers(table: Table, known: readonly Prefix[]): boolean {
   const specs = new Set(known.flatMap(podSpecs));
   return rulesOf(table, PODS).some((rule) => isPodRule(rule) && !specs.has(rule.spec));

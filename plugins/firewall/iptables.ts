@@ -1,4 +1,4 @@
-/** The rules in the kernel: one iptables-save and one iptables-restore a family, of the families that a pod has alone. */
+/** The rules in the kernel: one iptables-save and one iptables-restore for each family of a pod. */
 import { FAMILIES, type Family } from '#lib/addr/address.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
 import { cleanUp } from '#lib/cni/error.ts';
@@ -25,7 +25,10 @@ const ofFamily = (addresses: readonly Prefix[], family: Family): Prefix[] =>
 const needsIptables = ({ backend, isolation }: Admission): boolean =>
   backend === 'iptables' || isolation !== undefined;
 
-/** Makes the rules of an admission that are missing. @throws CniError with what iptables said; LockTimeout */
+/**
+ * Makes the rules of an admission that are missing. @throws CniError with what iptables said;
+ * LockTimeout
+ */
 export function admit(config: FirewallConfig, admission: Admission): void {
   if (!needsIptables(admission) || admission.addresses.length === 0) return;
   using _lock = lockChains(config.dataDir);
@@ -42,8 +45,8 @@ export function admit(config: FirewallConfig, admission: Admission): void {
 }
 
 /**
- * Deletes the rules of admissions, and with the last the shared chains that neither a file nor a rule
- * needs; then their files. Rules of an address that another attachment has by now stay.
+ * Deletes the rules of admissions, and with the last the shared chains that neither a file nor a
+ * rule needs; then their files. Rules of an address that another attachment has by now stay.
  * @throws NetfilterError with what iptables said; LockTimeout
  */
 export function dismiss(dataDir: string, leaving: readonly Admission[]): void {
@@ -51,7 +54,8 @@ export function dismiss(dataDir: string, leaving: readonly Admission[]): void {
     (family) =>
       leaving.some(({ addresses }) => ofFamily(addresses, family).length > 0) && hasRules(family),
   );
-  // The files go under the lock, too: of two that leave at once, the second must see that it is the last.
+  // The files are deleted under the lock too: if two leave at once, the second must see that it is
+  // the last.
   using _lock = families.length === 0 ? undefined : lockChains(dataDir);
   const staying = families.length === 0 ? [] : listOthers(dataDir, leaving);
   cleanUp(
@@ -89,7 +93,7 @@ function dismissalLines(
   { leaving, staying }: { readonly leaving: Scope; readonly staying: Scope },
 ): string[] {
   const gone = leaving.pods.filter((pod) => !staying.pods.some((other) => other.equals(pod)));
-  // A pod that the reference plugin let in may be on any bridge.
+  // A pod of the reference plugin's may be on any bridge.
   const ended = hasStrangers(table, [...gone, ...staying.pods]) ? [] : leaving.isolations;
   return [
     ...departureLines(table, gone, staying.pods.length === 0),
@@ -97,7 +101,10 @@ function dismissalLines(
   ];
 }
 
-/** Whether a family has any of the chains: asked of the kernel, without a program. @throws NetlinkError, SysError */
+/**
+ * Whether a family has any of the chains. Asks the kernel, without a program. @throws NetlinkError,
+ * SysError
+ */
 function hasRules(family: Family): boolean {
   using nftables = openNftablesIfAny();
   return [PODS, STAGE_1].some((chain) => hasChain(nftables, family, { table: 'filter', chain }));

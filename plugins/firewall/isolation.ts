@@ -1,4 +1,7 @@
-/** The ingress policies: chains that keep pods of bridges apart. The reference plugin's rules, as lines. Pure. */
+/**
+ * The ingress policies: chains that keep pods of bridges apart. The reference plugin's rules, as
+ * lines. Pure.
+ */
 import type { IsolatingPolicy } from './config.ts';
 import { FORWARD, PODS, STAGE_1 } from './forward-chain.ts';
 import {
@@ -11,7 +14,7 @@ import {
   type Table,
 } from '#lib/netfilter/iptables-table.ts';
 
-/** Where packets are that come from a bridge of this kind: those to another such bridge are dropped. */
+/** The chain for packets that leave such a bridge: it drops those to another such bridge. */
 const STAGE_2 = 'CNI-ISOLATION-STAGE-2';
 
 /** A bridge whose pods are kept apart. */
@@ -23,10 +26,10 @@ export interface Isolation {
 const policyComment = (policy: IsolatingPolicy): string =>
   comment(`CNI firewall plugin rules (ingressPolicy: ${policy})`);
 
-/** What is common to all bridges has the comment that the reference plugin had when there was one policy. */
+/** The comment of rules for all bridges: the reference plugin's from when there was one policy. */
 const SHARED_COMMENT = policyComment('same-bridge');
 
-/** A rule without its place: the chain, the matches, the target, whose comment it has. */
+/** A rule for a bridge. */
 interface BridgeRule {
   readonly chain: string;
   readonly match: string;
@@ -51,7 +54,7 @@ function bridgeRules({ bridge, policy }: Isolation): BridgeRule[] {
 
 const specOf = ({ match, target }: BridgeRule): string => `${match} -j ${target}`;
 
-/** The lines that keep the pods of a bridge apart: of chains and rules what is missing. */
+/** The lines that add the chains and rules which are missing to keep the pods of a bridge apart. */
 export function isolationLines(table: Table, isolation: Isolation): string[] {
   const lines = chainLines(table, STAGE_1, STAGE_2);
   for (const rule of bridgeRules(isolation)) {
@@ -65,7 +68,7 @@ export function isolationLines(table: Table, isolation: Isolation): string[] {
   return [...lines, ...entryLines(table)];
 }
 
-/** The jump comes before that of the chain that accepts, or it would keep nothing apart. */
+/** The lines that put the jump before that of PODS, which accepts; none if it is there. */
 function entryLines(table: Table): string[] {
   const jumps = rulesOf(table, FORWARD);
   const first = jumps.findIndex(({ target }) => target === STAGE_1);
@@ -75,7 +78,7 @@ function entryLines(table: Table): string[] {
   return [...removal(wrong), `-I ${FORWARD} ${SHARED_COMMENT} -j ${STAGE_1}`];
 }
 
-/** What a bridge lacks, in words. */
+/** The missing rules of a bridge, in words. */
 export function missingIsolation(table: Table, isolation: Isolation): string[] {
   const rules = bridgeRules(isolation).map((rule) => ({ chain: rule.chain, spec: specOf(rule) }));
   const missing = rules
@@ -85,8 +88,8 @@ export function missingIsolation(table: Table, isolation: Isolation): string[] {
 }
 
 /**
- * The lines that end isolations that no attachment asks for any more; `kept` are those that others ask
- * for. With the last bridge the chains go.
+ * The lines that end isolations that no attachment asks for any more; `kept` are those that others
+ * ask for. With the last bridge the chains go.
  */
 export function releaseLines(
   table: Table,

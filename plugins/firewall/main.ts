@@ -1,4 +1,7 @@
-/** firewall: lets a pod's traffic through the host's firewall, and keeps other pods away if asked to. Chained. CNI SPEC §2; example: conf/50-isolated.conflist. */
+/**
+ * firewall: lets a pod's traffic through the host's firewall, and keeps other pods away if asked
+ * to. Chained. CNI SPEC §2; example: conf/50-isolated.conflist.
+ */
 import { distinct } from '#lib/addr/distinct.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
@@ -27,7 +30,10 @@ import {
 
 const NO_PREV_RESULT = 'missing prevResult from earlier plugin';
 
-/** A bridge's name that can stand in a rule: "+" at the end would mean all bridges whose names begin so. */
+/**
+ * A bridge's name as a rule takes it: with "+" at the end it would mean all bridges whose names
+ * begin so.
+ */
 const BRIDGE_NAME = /^[^\s"'\\/!-][^\s"'\\/]{0,14}(?<!\+)$/;
 
 export const firewall = definePlugin({
@@ -92,7 +98,10 @@ export const firewall = definePlugin({
 
 const closed = (why: string): Finding => unavailable(`Cannot open the firewall for pods: ${why}`);
 
-/** The backend that the network asks for, else firewalld where it runs. @throws CniError if the one asked for does not run */
+/**
+ * The backend that the network names, else firewalld if it runs. @throws CniError if the named one
+ * does not run
+ */
 function chooseBackend({ backend }: FirewallConfig): Backend {
   if (backend === undefined) return firewalld.seesFirewalld() ? 'firewalld' : 'iptables';
   if (backend === 'firewalld' && !firewalld.isFirewalldRunning()) {
@@ -124,7 +133,10 @@ function admissionOf(
 const addressesOf = ({ ips }: Result): Prefix[] =>
   distinct(ips.map(({ address }) => Prefix.host(address.address)));
 
-/** @throws CniError if it can't be told which bridge the pod is on */
+/**
+ * The pod's bridge and its policy; undefined without a policy. @throws CniError if prevResult does
+ * not tell the bridge
+ */
 function isolationOf({ ingressPolicy }: FirewallConfig, prevResult: Result): Isolation | undefined {
   if (ingressPolicy === undefined) return undefined;
   const [first] = prevResult.interfaces;
@@ -144,7 +156,10 @@ function isolationOf({ ingressPolicy }: FirewallConfig, prevResult: Result): Iso
   return { bridge: first.name, policy: ingressPolicy };
 }
 
-/** The admissions that the reference plugin may have made for the attachment, in either backend, as far as prevResult tells. */
+/**
+ * The admissions that the reference plugin may have made for the attachment, in either backend, as
+ * far as prevResult tells.
+ */
 function admissionsTold({
   attachment,
   prevResult,
@@ -153,7 +168,7 @@ function admissionsTold({
   if (prevResult === undefined || config === undefined) return [];
   const { ingressPolicy } = config;
   const [first] = prevResult.interfaces;
-  // The namespace tells DEL nothing, and must not hold it up.
+  // DEL needs no evidence, and must not depend on the namespace.
   const owner = { ...attachment, netns: undefined };
   const told = {
     ...admissionOf({ ...config, ingressPolicy: undefined }, owner, prevResult, 'iptables'),
@@ -173,13 +188,13 @@ function release(
   dismiss(dataDir, leaving);
 }
 
-/** firewalld forgets its sources when it ends: then there is nothing to remove. */
+/** Removes the sources of admissions, if firewalld runs: it forgets them when it ends. */
 function removeSources(dataDir: string, leaving: readonly Admission[]): void {
   const sources = leaving.filter(({ backend }) => backend === 'firewalld');
   if (sources.length === 0 || !firewalld.isFirewalldRunning()) return;
   const staying = listOthers(dataDir, sources);
   for (const { zone, addresses } of sources) {
-    // An address that another pod has by now is that one's.
+    // An address may belong to another pod by now.
     const own = addresses.filter(
       (address) => !staying.some((other) => other.addresses.some((its) => its.equals(address))),
     );
@@ -196,7 +211,10 @@ function* checkSources({ zone, addresses }: Admission): Findings {
   );
 }
 
-/** Frames between ports of one bridge pass iptables only if the kernel is told so: without it "isolated" is "same-bridge". */
+/**
+ * Warns if iptables does not see frames between ports of one bridge: then "isolated" is no more
+ * than "same-bridge".
+ */
 function warnOfBridge(): void {
   if (readSysctl('net/bridge/bridge-nf-call-iptables') === '1') return;
   log(

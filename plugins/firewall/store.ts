@@ -1,7 +1,7 @@
 /**
- * The admissions of attachments, kept from ADD to DEL:
- * <dataDir>/<containerID>:<ifName>:<network's digits>.json. The rules themselves name no owner, and all
- * pods share chains: the chains go with the last file.
+ * The admissions of attachments, kept from ADD to DEL: <dataDir>/<containerID>:<ifName>:<network's
+ * digits>.json. The rules themselves name no owner, and all pods share chains: the chains go with
+ * the last file.
  */
 import type { Owner } from '#lib/cni/attachment.ts';
 import { CniError, type RunStep } from '#lib/cni/error.ts';
@@ -46,8 +46,9 @@ const listAdmissions = (dataDir: string): Admission[] =>
     .filter((admission) => admission !== undefined);
 
 /**
- * The admissions of the network's attachments that a GC is to collect; each file is read as a step. Deletes
- * the corrupt files of the network's attachments that are not valid, and abandoned temporary files.
+ * The admissions of the network's attachments that a GC is to collect; each file is read as a step.
+ * Deletes the corrupt files of the network's attachments that are not valid, and abandoned
+ * temporary files.
  */
 export function collectStale(dataDir: string, scope: GcScope, run: RunStep): Admission[] {
   const isStale = staleness(scope, fileName);
@@ -74,8 +75,8 @@ export function deleteAdmission(dataDir: string, owner: Owner): void {
 }
 
 /**
- * Takes addresses out of the admissions of other attachments: an address that was given out again is
- * not theirs any more, even if their DEL never came here. @throws SysError
+ * Takes addresses out of the admissions of other attachments: an address that was given out again
+ * is not theirs any more, even if their DEL never came here. @throws SysError
  */
 export function takeAddresses(dataDir: string, taker: Admission): void {
   for (const other of listOthers(dataDir, [taker])) {
@@ -93,13 +94,19 @@ const isSameOwner = (a: Owner, b: Owner): boolean => fileName(a) === fileName(b)
 export const listOthers = (dataDir: string, owners: readonly Owner[]): Admission[] =>
   listAdmissions(dataDir).filter((admission) => !owners.some((own) => isSameOwner(own, admission)));
 
-/** Keeps other calls away from the shared chains; `using` lets them go on. @throws LockTimeout, SysError */
+/**
+ * Keeps other calls away from the shared chains; `using` lets them go on. @throws LockTimeout,
+ * SysError
+ */
 export function lockChains(dataDir: string): Disposable {
   ensureFolder(dataDir, FOLDER_MODE);
   return lockFile(join(dataDir, 'lock'), FILE_MODE);
 }
 
-/** A file that names another attachment than its own name does is not used: its content must lead nobody out of the folder. */
+/**
+ * A file that names another attachment than its own name does is not used: its content must lead
+ * nobody out of the folder.
+ */
 function load(dataDir: string, name: string): Admission | undefined {
   const path = join(dataDir, name);
   const text = readStateIfRegular(path);

@@ -9,7 +9,9 @@ import type { SubnetEnv } from '#lib/flannel/subnet-env.ts';
 /** A JSON object. */
 export type Json = Readonly<Record<string, unknown>>;
 
-/** The delegate's configuration for ADD. Keys of `delegate` win over what follows from subnet.env. */
+/**
+ * The delegate's configuration for ADD. Keys of `delegate` win over what follows from subnet.env.
+ */
 export function delegateConfig(call: Call<FlannelConfig>, env: SubnetEnv): Json {
   const { config } = call;
   const type = delegateType(config);
@@ -22,7 +24,7 @@ export function delegateConfig(call: Call<FlannelConfig>, env: SubnetEnv): Json 
     ...frame(call),
     type,
     ipam: {
-      // What is there counts, even if it is empty.
+      // Keys of `ipam` win, even with an empty value.
       type: 'host-local',
       ...config.ipam,
       ranges: env.subnets.map((subnet) => [{ subnet: subnet.toString() }]),
@@ -35,7 +37,10 @@ export function delegateConfig(call: Call<FlannelConfig>, env: SubnetEnv): Json 
   return { ...built, ...exemptions(built, env.networks) };
 }
 
-/** Pods of other nodes see a pod's own address: whoever masquerades, the cluster's networks are exempt. */
+/**
+ * If the delegate masquerades, the cluster's networks are exempt: pods of other nodes see a pod's
+ * own address.
+ */
 function exemptions({ ipMasq, ...base }: { ipMasq: unknown }, networks: readonly Prefix[]): Json {
   if (ipMasq !== true) return {};
   const own = (base as Json)['nonMasqueradeCIDRs'];
@@ -43,10 +48,12 @@ function exemptions({ ipMasq, ...base }: { ipMasq: unknown }, networks: readonly
   return { nonMasqueradeCIDRs: [...new Set([...given, ...networks.map(String)])] };
 }
 
-/** Any valid range will do to give addresses back: this one is for examples (RFC 5737). */
+/** Any valid range will do for DEL and GC: this one is for examples (RFC 5737). */
 const NO_SUBNET = Prefix.parse('192.0.2.0/24');
 
-/** What a delegate needs for DEL or GC when what ADD saved is lost, with or without subnet.env. */
+/**
+ * A delegate's configuration for DEL or GC if the saved one is lost, with or without subnet.env.
+ */
 export function rebuiltConfig(call: Call<FlannelConfig>, env: SubnetEnv | undefined): Json {
   const fallback: SubnetEnv = { networks: [], subnets: [NO_SUBNET], mtuBytes: 0, ipMasq: false };
   return delegateConfig(call, env ?? fallback);
@@ -62,7 +69,7 @@ function frame({ network, config, json }: Call<FlannelConfig>): Json {
   };
 }
 
-/** What the runtime says of attachments goes to the delegate as it came: it is not part of what is saved. */
+/** The configuration with the runtime's keys about attachments, which are not saved. */
 export function withRuntimeKeys(config: Json, { json }: Pick<Call<unknown>, 'json'>): Json {
   const keys = ['prevResult', 'cni.dev/valid-attachments', 'cni.dev/attachments'];
   const present = keys.filter((key) => json[key] !== undefined).map((key) => [key, json[key]]);

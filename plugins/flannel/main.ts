@@ -38,7 +38,7 @@ export const flannel = definePlugin({
     }
     const delegate = delegateConfig(call, env);
     using undo = new DisposableStack();
-    // Before the delegate is run: whatever becomes of this process, DEL knows whom to ask.
+    // Before the delegate runs: if this process dies, DEL knows which delegate to call.
     saveConfig(config.dataDir, attachment, delegate, undo);
     const result = delegateAdd(call, delegateType(config), Buffer.from(encodeConfig(delegate)));
     undo.move();
@@ -61,7 +61,7 @@ export const flannel = definePlugin({
     const saved = loadConfig(config.dataDir, attachment);
     if (saved === undefined) deleteWithoutSaved(call);
     else run(call, saved, 'DEL');
-    // Only now: if the delegate failed, the runtime's next DEL needs it.
+    // Only after the delegate: if it failed, the runtime's next DEL needs the configuration.
     deleteConfig(config.dataDir, attachment);
   },
 
@@ -101,10 +101,13 @@ function run(
   );
 }
 
-/** What ADD saved is lost, or this DEL is not the first: the delegate is asked all the same. */
+/**
+ * The saved configuration is lost, or this DEL is not the first: the delegate is called all the
+ * same.
+ */
 function deleteWithoutSaved(call: FlannelCall): void {
   const rebuilt = rebuiltConfig(call, loadSubnetEnvIfAny(call.config.subnetFile));
-  // Nothing says that there was ever an ADD: a delegate that is not installed made nothing.
+  // There may never have been an ADD: a delegate that is not installed made nothing.
   recover(() => run(call, rebuilt, 'DEL'), instanceOf(PluginNotFound));
 }
 
@@ -116,7 +119,7 @@ function loadOrFault(subnetFile: string): SubnetEnv | CniError {
   }
 }
 
-/** STATUS has a code of its own for what lets an ADD fail. */
+/** Findings with STATUS's code for failures of the next ADD. */
 function* unavailably(check: () => void): Findings {
   for (const { message, advice } of attempt(check)) yield unavailable(message, advice);
 }

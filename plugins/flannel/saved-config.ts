@@ -1,7 +1,8 @@
 /**
- * The delegates' configurations, kept from ADD to DEL: <dataDir>/<containerID>:<ifName>. The reference plugin knows them by
- * the container alone, in <dataDir>/<containerID>: the first attachment's file has that name too, so that either plugin
- * deletes what the other added. Ours hold one key more, which tells when the container is gone; delegates pass over it.
+ * The delegates' configurations, kept from ADD to DEL: <dataDir>/<containerID>:<ifName>. The
+ * reference plugin knows them by the container alone, in <dataDir>/<containerID>: the first
+ * attachment's file has that name too, so that either plugin deletes what the other added. Ours
+ * hold one key more, which tells when the container is gone; delegates pass over it.
  */
 import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
 import { cleanUp } from '#lib/cni/error.ts';
@@ -27,7 +28,10 @@ const ownPath = (dataDir: string, { containerID, ifName }: AttachmentKey): strin
 const sharedPath = (dataDir: string, { containerID }: AttachmentKey): string =>
   join(dataDir, stateFileName([containerID]));
 
-/** Saves a configuration, whole or not at all; `undo` brings back what was saved before. @throws SysError */
+/**
+ * Saves a configuration, whole or not at all; `undo` brings back what was saved before. @throws
+ * SysError
+ */
 export function saveConfig(
   dataDir: string,
   key: Attachment,
@@ -50,7 +54,7 @@ function writeConfig(dataDir: string, key: AttachmentKey, text: string): void {
   linkFile(own, shared);
 }
 
-/** The configuration that was saved; undefined if there is none, or a crash spoilt it. @throws SysError */
+/** The saved configuration; undefined if there is none, or a corrupt one. @throws SysError */
 export function loadConfig(dataDir: string, key: AttachmentKey): Json | undefined {
   const own = readStateIfRegular(ownPath(dataDir, key));
   if (own !== undefined) return withoutExtra(parse(own));
@@ -66,7 +70,7 @@ function withoutExtra(saved: Json | undefined): Json | undefined {
 }
 
 function parse(text: string): Json | undefined {
-  // Empty or cut short: DEL does without.
+  // A corrupt configuration counts as none: DEL does without.
   const json = parseJsonIfAny(text);
   return isRecord(json) && typeof json['type'] === 'string' ? json : undefined;
 }
@@ -92,7 +96,9 @@ function isSameFile(a: string, b: string): boolean {
   return id !== undefined && id === stateFileId(b);
 }
 
-/** The attachments that something is saved for; `ifName` is empty where only the container is known. */
+/**
+ * The attachments that something is saved for; `ifName` is empty where only the container is known.
+ */
 function savedKeys(dataDir: string): AttachmentKey[] {
   return listFolder(dataDir)
     .filter((name) => !name.startsWith('.'))
@@ -102,7 +108,10 @@ function savedKeys(dataDir: string): AttachmentKey[] {
     });
 }
 
-/** Removes what was saved for the network's attachments that a GC is to collect, and with a list of valid ones what no DEL could use. @throws AggregateError */
+/**
+ * Removes what was saved for the network's attachments that a GC is to collect, and with a list of
+ * valid ones what no DEL could use. @throws AggregateError
+ */
 export function gcConfigs(dataDir: string, scope: GcScope): void {
   // The reference plugin's files name the container alone.
   const isStale = staleness(scope, ({ containerID }) => containerID, attachmentName);

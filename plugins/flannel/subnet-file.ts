@@ -1,4 +1,7 @@
-/** The node's subnet.env, as this plugin meets it: waited for when the daemon is starting, and named in errors with what to do. */
+/**
+ * The node's subnet.env: the plugin waits for it while the daemon starts, and its errors say what
+ * to do.
+ */
 import { CniError, CODE, toCniError } from '#lib/cni/error.ts';
 import { parseSubnetEnv, type SubnetEnv, SubnetEnvError } from '#lib/flannel/subnet-env.ts';
 import { poll } from '#lib/sys/clock.ts';
@@ -10,7 +13,9 @@ import { instanceOf, recover } from '#lib/sys/recover.ts';
 const WAIT_LIMIT_MS = 3_000;
 const WAIT_POLL_MS = 50;
 
-/** Reads the file, for which it waits a moment if it is not there. @throws CniError TRY_AGAIN_LATER */
+/**
+ * Reads the file, for which it waits a moment if it is not there. @throws CniError TRY_AGAIN_LATER
+ */
 export function awaitSubnetEnv(path: string): SubnetEnv {
   poll(() => statIfAny(path), { everyMs: WAIT_POLL_MS, limitMs: WAIT_LIMIT_MS });
   return loadSubnetEnv(path);
@@ -32,7 +37,10 @@ export function loadSubnetEnv(path: string): SubnetEnv {
   }
 }
 
-/** Reads the file for a call that can do without: undefined for one that is missing or can't be read. */
+/**
+ * Reads the file for a call that can do without: undefined for one that is missing or can't be
+ * read.
+ */
 export function loadSubnetEnvIfAny(path: string): SubnetEnv | undefined {
   const load = (): SubnetEnv | undefined => {
     const text = readTextIfAny(path);

@@ -9,15 +9,20 @@ import type { Evidence } from './evidence.ts';
 import type { AddressOwner } from './reservation.ts';
 import type { ReservationState, Store } from './store.ts';
 
-/** So many addresses in a row are tried by reserving them; then one look at the folder tells which are taken. */
+/**
+ * How many addresses in a row are tried by reserving them. After that the folder is listed once.
+ */
 const BLIND_TRIES = 16;
 
-/** What an ADD asks for. */
+/** The request of an ADD. */
 export interface AllocationRequest {
   readonly owner: AddressOwner;
   /** About the owner's container. */
   readonly evidence: Evidence;
-  /** Whether the owner's reservations are of an ADD that never finished, nor ever will: they are given out again. */
+  /**
+   * Whether the owner's reservations are of an ADD that never finished, nor ever will: they are
+   * given out again.
+   */
   readonly isRetry: boolean;
   /** Addresses that were asked for, for whichever range sets they lie in. */
   readonly addresses: readonly Address[];
@@ -56,7 +61,9 @@ export function allocate(
   return ips;
 }
 
-/** Gives each set the first of the addresses that lies in it; `rest` are those that no set takes. */
+/**
+ * Gives each set the first of the addresses that lies in it; `rest` are those that no set takes.
+ */
 function assignToSets(
   sets: readonly RangeSet[],
   addresses: readonly Address[],
@@ -174,7 +181,10 @@ function firstFree(
   return undefined;
 }
 
-/** Frees the set's addresses whose owners are provably dead, or that have none. @returns whether there were any */
+/**
+ * Frees the set's addresses whose owners are provably dead, or that have none. @returns whether
+ * there were any
+ */
 const reclaim = (store: Store, set: RangeSet): boolean =>
   reservedOf(store, set).filter((address) => store.reclaim(address)).length > 0;
 

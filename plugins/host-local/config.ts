@@ -1,4 +1,7 @@
-/** The keys that host-local reads: its own section `ipam`, what asks for certain addresses; and the files of its index. */
+/**
+ * The keys that host-local reads: its own section `ipam`, and those that request addresses; and the
+ * files of its index.
+ */
 import * as z from 'zod/mini';
 import { Address } from '#lib/addr/address.ts';
 import { distinct } from '#lib/addr/distinct.ts';
@@ -27,27 +30,29 @@ const rangeKeys = () => ({
   subnet: z.optional(prefix),
   /** First address to give away; default: the one after the network's. */
   rangeStart: z.optional(address),
-  /** Last address to give away; default: the last, for IPv4 the one before the broadcast address. */
+  /**
+   * Last address to give away; default: the last, for IPv4 the one before the broadcast address.
+   */
   rangeEnd: z.optional(address),
   /** Default: the address after the network's. It is never given away. */
   gateway: z.optional(address),
 });
 
-/** More of them than anybody writes: each is compared with each. */
+/** The longest list of sets, ranges or addresses: each item is compared with each. */
 const LIST_LIMIT = 1000;
 
 const RangeSetConfig = z
   .array(object(() => ({ ...rangeKeys(), subnet: prefix })))
   .check(z.maxLength(LIST_LIMIT));
 
-/** An address with or without prefix length, which is not looked at. */
+/** An address with or without prefix length, which is ignored. */
 const requestedAddress = textAs((text) =>
   text.includes('/') ? Prefix.parse(text).address : Address.parse(text),
 );
 
 /** The configuration of host-local, within that of the plugin that calls it. */
 export const HostLocalConfig = object(() => ({
-  /** What host-local is configured by. */
+  /** host-local's own section. */
   ipam: z.optional(
     object(() => ({
       ...rangeKeys(),
@@ -82,10 +87,10 @@ export const HostLocalConfig = object(() => ({
 }));
 export type HostLocalConfig = z.infer<typeof HostLocalConfig>;
 
-/** Where reservations are kept if the configuration does not say. */
+/** The folder of the reservations if the configuration names none. */
 const DEFAULT_DATA_DIR = '/var/lib/cni/networks';
 
-/** What DEL and GC read. */
+/** The keys for DEL and GC. */
 export const HostLocalTeardown = object(() => ({
   ipam: tolerant(z.optional(object(() => ({ dataDir: textOrEmpty }))), undefined),
 }));
@@ -107,7 +112,8 @@ export const networkFolder = ({
 });
 
 /**
- * The range sets in the order that numbers them: capability ipRanges, the old keys directly in `ipam`, `ranges`.
+ * The range sets in the order that numbers them: capability ipRanges, the old keys directly in
+ * `ipam`, `ranges`.
  * @throws CniError INVALID_CONFIG
  */
 export function rangeSets(
@@ -143,7 +149,10 @@ function refuseOverlaps(sets: readonly RangeSet[]): void {
   }
 }
 
-/** Addresses asked for, in CNI_ARGS, args.cni.ips and the capability ips: they add up. @throws CniError */
+/**
+ * The requested addresses of CNI_ARGS, args.cni.ips and the capability ips together, each once.
+ * @throws CniError
+ */
 export function requestedAddresses(
   { args, runtimeConfig }: HostLocalConfig,
   env: Environment,
@@ -176,7 +185,10 @@ const EvidenceEntry = object(() => ({
 }));
 export type EvidenceEntry = z.infer<typeof EvidenceEntry>;
 
-/** A file of the index: who has which addresses, each with the time at which its file was written. */
+/**
+ * A file of the index: an owner, and its addresses, each with the time at which its file was
+ * written.
+ */
 const IndexEntry = object(() => ({
   containerID: z.string(),
   ifname: z.string(),

@@ -14,12 +14,14 @@ import {
 import { bootId, bootTimeNs } from '#lib/sys/boot.ts';
 import type { EvidenceEntry } from './config.ts';
 
-/** What an ADD writes down of its container. */
+/** The evidence about a container, as its ADD writes it down. */
 export interface Evidence {
   readonly boot: string;
   /** Undefined where the namespace's path tells nothing. */
   readonly sandbox: Sandbox | undefined;
-  /** Whether the process that goes on to make the interface locks the reservations until it ends. */
+  /**
+   * Whether the process that goes on to make the interface locks the reservations until it ends.
+   */
   readonly isGuarded: boolean;
 }
 
@@ -43,9 +45,9 @@ export const decodeEvidence = ({ boot, netns, guarded }: EvidenceEntry): Evidenc
 /** Whether a container lives, as far as can be told. */
 export type Liveness = 'live' | 'dead' | 'unknown';
 
-/** What the evidence proves today. @throws SysError */
+/** A container's liveness by the evidence about it. @throws SysError */
 export function livenessOf({ boot, sandbox }: Evidence): Liveness {
-  // Where /proc does not tell, the boot is empty.
+  // The boot is empty if /proc does not tell it.
   if (boot === '' || bootId() === '') return 'unknown';
   if (boot !== bootId()) return 'dead';
   if (sandbox === undefined) return 'unknown';
@@ -56,7 +58,8 @@ export function livenessOf({ boot, sandbox }: Evidence): Liveness {
 let began: bigint | undefined;
 
 /**
- * What the age of a reservation without evidence proves: no container outlives the boot.
+ * A container's liveness by the age of its reservation, without evidence: no container outlives the
+ * boot.
  * @throws SysError
  */
 export function livenessByAge(modifiedNs: bigint): Liveness {

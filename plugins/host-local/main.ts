@@ -1,4 +1,7 @@
-/** host-local: gives out addresses of ranges, kept in files on this node. CNI SPEC §4 (IPAM); example: conf/20-bridge.conflist. */
+/**
+ * host-local: gives out addresses of ranges, kept in files on this node. CNI SPEC §4 (IPAM);
+ * example: conf/20-bridge.conflist.
+ */
 import { NO_DNS } from '#lib/cni/config.ts';
 import { broken } from '#lib/cni/finding.ts';
 import { type Call, definePlugin } from '#lib/cni/plugin.ts';

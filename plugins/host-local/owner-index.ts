@@ -1,8 +1,8 @@
 /**
- * The index of a network's reservations by owner: with it no call has to read every reservation, and
- * it keeps the evidence that an owner is dead. The reference plugin does not know it. It lies beside
- * the folders that the reference plugin reads: <dataDir>/.attachments/<network>/, one file an owner.
- * It may be deleted: the reservations are the truth, and the store makes the index anew.
+ * The index of a network's reservations by owner: with it no call has to read every reservation,
+ * and it keeps the evidence that an owner is dead. The reference plugin does not know it. It lies
+ * beside the folders that the reference plugin reads: <dataDir>/.attachments/<network>/, one file
+ * an owner. It may be deleted: the reservations are the truth, and the store makes the index anew.
  */
 import { stateFileName } from '#lib/ownership/file-name.ts';
 import { isSysError } from '#lib/sys/error.ts';
@@ -76,7 +76,10 @@ export class OwnerIndex {
     }
   }
 
-  /** Writes an owner's record if it differs from the file; without reservations deletes the file. @throws SysError */
+  /**
+   * Writes an owner's record if it differs from the file; without reservations deletes the file.
+   * @throws SysError
+   */
   set(record: OwnerRecord): void {
     const path = this.#path(record.owner);
     const text = encode(record);

@@ -1,6 +1,7 @@
 /**
  * The reservations of one network on disk, as the reference plugin has them: <dataDir>/<network>/
- * holds a file for each reserved address, and `last_reserved_ip.N`. Whoever changes it has its lock.
+ * holds a file for each reserved address, and `last_reserved_ip.N`. Whoever changes it has its
+ * lock.
  */
 import type { Address } from '#lib/addr/address.ts';
 import { sysError } from '#lib/sys/error.ts';
@@ -11,7 +12,10 @@ import { readStateIfRegular, stateFileId } from '#lib/sys/state-file.ts';
 import { discardFile, TemporaryFile } from '#lib/sys/temporary-file.ts';
 import { type AddressOwner, addressOfFile, decodeOwner, encodeOwner } from './reservation.ts';
 
-/** A reserved address, and when its file was written: evidence is about that file, not about a later one of its name. */
+/**
+ * A reserved address, and when its file was written: evidence is about that file, not about a later
+ * one of its name.
+ */
 export interface Reservation {
   readonly address: Address;
   /** Nanoseconds since 1970. */
@@ -20,8 +24,8 @@ export interface Reservation {
 
 /**
  * The content of a file. `corrupt`: it is empty or zeros, as after a crash, and reserves nothing;
- * `foreign`: a text that names no owner; undefined: it is no file, or can't be read, so that its owner
- * is not known.
+ * `foreign`: a text that names no owner; undefined: it is no file, or can't be read, so that its
+ * owner is not known.
  */
 export type Content = AddressOwner | 'corrupt' | 'foreign' | undefined;
 
@@ -108,7 +112,10 @@ export class ReservationFolder {
     return true;
   }
 
-  /** Whether this process made an address's file; true as well if it made none at all. @throws SysError */
+  /**
+   * Whether this process made an address's file; true as well if it made none at all. @throws
+   * SysError
+   */
   isOwn(address: Address): boolean {
     return madeHere.size === 0 || madeHere.has(stateFileId(this.#file(address)) ?? '');
   }
@@ -170,6 +177,9 @@ export class ReservationFolder {
   }
 }
 
-/** The text of a file; undefined if there is none, or if it can't be read: one such file must not block a network. */
+/**
+ * The text of a file; undefined if there is none, or if it can't be read: one such file must not
+ * block a network.
+ */
 const readable = (path: string): string | undefined =>
   recover(() => readStateIfRegular(path), sysError());

@@ -1,4 +1,7 @@
-/** Reservation files: named after the address, holding "containerID CR LF ifName", as the reference plugin writes them. */
+/**
+ * Reservation files: named after the address, holding "containerID CR LF ifName", as the reference
+ * plugin writes them.
+ */
 import { Address } from '#lib/addr/address.ts';
 import type { AttachmentKey } from '#lib/cni/attachment.ts';
 import { isName } from '#lib/cni/environment.ts';

@@ -2,10 +2,11 @@
  * The reservations of one network, under the reference plugin's lock, so that both plugins may work
  * on a node at once.
  *
- * With an index by owner a call need not read all of them. At the end of a call both folders get the
- * same modification time, of long ago. As long as they have it, nobody else has added or removed a
- * file. When they do not have it, every reservation is read once and the index is made anew: the
- * reference plugin was here, a call of ours died, the machine was started anew, or somebody tidied up.
+ * With an index by owner a call need not read all of them. At the end of a call both folders get
+ * the same modification time, of long ago. As long as they have it, nobody else has added or
+ * removed a file. When they do not have it, every reservation is read once and the index is made
+ * anew: the reference plugin was here, a call of ours died, the machine was started anew, or
+ * somebody tidied up.
  */
 import type { Address } from '#lib/addr/address.ts';
 import { sameAttachment } from '#lib/cni/attachment.ts';
@@ -37,7 +38,9 @@ export class Store implements Disposable {
   readonly #lock: Disposable;
   /** The records by owner, as the files have them: known once all files were read in this call. */
   #scanned: Map<string, OwnerRecord> | undefined;
-  /** Whether this call has compared index and files. From then on they agree, or `#scanned` is set. */
+  /**
+   * Whether this call has compared index and files. From then on they agree, or `#scanned` is set.
+   */
   #isCompared = false;
   #isChanged = false;
   /** A change failed half-way: index and files may disagree. */
@@ -52,7 +55,10 @@ export class Store implements Disposable {
     this.#index = new OwnerIndex(place);
   }
 
-  /** Opens the folder if there is one; without one nothing is reserved. @throws LockTimeout, SysError */
+  /**
+   * Opens the folder if there is one; without one nothing is reserved. @throws LockTimeout,
+   * SysError
+   */
   static openIfAny(place: NetworkFolder): Store | undefined {
     return statIfAny(folderOf(place)) === undefined ? undefined : new Store(place);
   }
@@ -72,7 +78,9 @@ export class Store implements Disposable {
     return this.#files.ownerOf(address);
   }
 
-  /** Reserves an address for an owner. @returns false if it is reserved already. @throws SysError */
+  /**
+   * Reserves an address for an owner. @returns false if it is reserved already. @throws SysError
+   */
   reserve(address: Address, owner: AddressOwner, evidence: Evidence): boolean {
     if (this.#files.has(address)) return false;
     return this.#change(() => {
@@ -105,7 +113,9 @@ export class Store implements Disposable {
     return evidence === undefined ? livenessByAge(writtenNs) : livenessOf(evidence);
   }
 
-  /** The evidence about an owner; undefined if any of its reservations is not ours. @throws SysError */
+  /**
+   * The evidence about an owner; undefined if any of its reservations is not ours. @throws SysError
+   */
   evidenceOf(owner: AddressOwner): Evidence | undefined {
     return this.#evidenceOf(owner, this.#reservationsOf(owner));
   }
@@ -143,8 +153,8 @@ export class Store implements Disposable {
 
   /**
    * Frees an owner's addresses; if it has none, those that very old releases reserved for the
-   * container. A process that undoes its ADD frees only what it reserved itself: a later ADD may have
-   * reserved addresses for the same owner. @throws SysError
+   * container. A process that undoes its ADD frees only what it reserved itself: a later ADD may
+   * have reserved addresses for the same owner. @throws SysError
    */
   release(owner: AddressOwner): void {
     const own = this.addressesOf(owner).filter((address) => this.#files.isOwn(address));
@@ -240,7 +250,10 @@ export class Store implements Disposable {
     this.#tryIndex(() => this.#index.set(record));
   }
 
-  /** A full disk must not keep a DEL from freeing addresses: an index that can't be written is made anew later. */
+  /**
+   * A full disk must not keep a DEL from freeing addresses: an index that can't be written is made
+   * anew later.
+   */
   #tryIndex(body: () => void): void {
     recover(body, sysError(), () => {
       this.#isUnsound = true;
@@ -266,7 +279,10 @@ export class Store implements Disposable {
     }
   }
 
-  /** Reads every reservation and makes the index anew. Evidence is kept if it is about these very files. */
+  /**
+   * Reads every reservation and makes the index anew. Evidence is kept if it is about these very
+   * files.
+   */
   #scan(): void {
     this.#isChanged = true;
     this.#isUnsound = false;

@@ -1,4 +1,7 @@
-/** loopback: sets a container's interface `lo` up, whatever CNI_IFNAME is. It is called for every pod, and has to be quick. */
+/**
+ * loopback: sets a container's interface `lo` up, whatever CNI_IFNAME is. It is called for every
+ * pod, and has to be quick.
+ */
 import { Address, FAMILIES } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import { openContainer, openContainerIfAny } from '#lib/cni/attachment.ts';
@@ -70,7 +73,7 @@ function requireLoopback(rtnl: Netlink): Link {
   return link;
 }
 
-/** Other addresses mean that this namespace is not a fresh container's. */
+/** Refuses other addresses: this namespace is not a new container's. */
 function refuseForeign(addresses: readonly Prefix[]): void {
   const foreign = addresses.find(({ address }) => !LOOPBACK.some((own) => own.contains(address)));
   if (foreign !== undefined) {
@@ -88,7 +91,7 @@ function describe(rtnl: Netlink, link: Link, sandbox: string | undefined): Resul
   return { interfaces: [{ name: NAME, mac: link.mac, sandbox }], ips, routes: [], dns: NO_DNS };
 }
 
-/** Only what a result says is on `lo`: in a chain the other addresses are other plugins' affair. */
+/** The addresses of `lo` in a result. In a chain the other addresses are other interfaces'. */
 const loopbackAddresses = ({ interfaces, ips }: Result): Prefix[] =>
   ips.flatMap(({ address, interface: index }) => {
     const owner = index === undefined ? undefined : interfaces[index];

@@ -1,4 +1,4 @@
-/** A port mapping as elements of nf_tables maps: its keys, what they lead to, and what goes with it. */
+/** A port mapping as elements of nf_tables maps. */
 import { Address, type Family } from '#lib/addr/address.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import type { Request } from '#lib/net/netlink.ts';
@@ -12,7 +12,7 @@ import { type PortmapConfig, PROTOCOLS } from './config.ts';
 import type { Forward } from './forward.ts';
 import { MAPS, type Policy, policyOf, type PortMaps, TABLES } from './tables.ts';
 
-/** Where a mapping stands: in which maps, at which key. */
+/** The place of a mapping: its maps, and its key in them. */
 interface Place {
   readonly maps: PortMaps;
   readonly key: Uint8Array;
@@ -24,11 +24,11 @@ export interface Entry extends Place {
   readonly policy: Policy;
   /** Pod address and container port. */
   readonly target: Uint8Array;
-  /** The key with the host address, zero for all: what the index keeps. */
+  /** The key with the host address, zero for all: the value of the index. */
   readonly full: Uint8Array;
 }
 
-/** What a mapping leads to. */
+/** The destination of a mapping. */
 interface Target {
   readonly address: Address;
   readonly port: number;
@@ -54,7 +54,7 @@ export function entryOf(owner: Attachment, forward: Forward, config: PortmapConf
   };
 }
 
-/** The place that the index remembers. */
+/** The place that a value of the index means. */
 function placeOf(full: Uint8Array, family: Family): Place {
   const isAny = full.subarray(0, ADDRESS_BYTES[family]).every((byte) => byte === 0);
   if (!isAny) return { maps: MAPS.one, key: full };
@@ -81,7 +81,7 @@ export function addElements(
   ];
 }
 
-/** The elements that the maps have at a mapping's place, whosever they are. */
+/** The elements at a mapping's place, of whatever owner. */
 export interface PresentElements {
   readonly verdict: ListedElement | undefined;
   readonly target: Target | undefined;
@@ -109,8 +109,8 @@ export function presentAt(
 }
 
 /**
- * The elements that an entry of an owner's index stands for; undefined if they are another owner's by
- * now. @throws NetlinkError
+ * The elements that an entry of an owner's index stands for; undefined if they are another owner's
+ * by now. @throws NetlinkError
  */
 export function presentOf(
   nftables: Nftables,
@@ -123,7 +123,7 @@ export function presentOf(
   return verdict === undefined || isOwner(verdict.comment, owner) ? present : undefined;
 }
 
-/** What an element of a map of targets leads to. */
+/** The target in an element; undefined if it has none. */
 function decodeTarget({ value }: ListedElement, family: Family): Target | undefined {
   const bytes = ADDRESS_BYTES[family];
   if (value === undefined || value.length < bytes + 2) return undefined;

@@ -1,4 +1,7 @@
-/** UDP has no end of connection: what the kernel remembers of a flow would go on leading to where a host port led before. */
+/**
+ * Tracked UDP flows. UDP has no end of connection: the kernel would go on sending a flow to the
+ * former pod of a host port.
+ */
 import { type Address, FAMILIES, type Family } from '#lib/addr/address.ts';
 import {
   type Connection,
@@ -15,7 +18,7 @@ import { instanceOf, recover } from '#lib/sys/recover.ts';
 import { PROTOCOLS } from './config.ts';
 import type { Forward } from './forward.ts';
 
-/** Forgets flows to host ports that lead to the pod from now on, if they lead elsewhere. */
+/** Forgets the flows through an ADD's host ports that lead to another pod. */
 export function forgetFormerFlows(forwards: readonly Forward[]): void {
   const wanted = forwards.filter(({ protocol }) => protocol === 'udp');
   if (wanted.length === 0) return;
@@ -31,18 +34,18 @@ export function forgetFormerFlows(forwards: readonly Forward[]): void {
   );
 }
 
-/** Forgets flows that lead to pods that are going. */
+/** Forgets the flows that lead to these pods. */
 export function forgetFlowsTo(pods: readonly Address[]): void {
   forget(new Set(pods.map(({ family }) => family)), ({ reply }) =>
     pods.some((pod) => pod.equals(reply.source)),
   );
 }
 
-function forget(families: ReadonlySet<Family>, isDoomed: (flow: Connection) => boolean): void {
+function forget(families: ReadonlySet<Family>, isUnwanted: (flow: Connection) => boolean): void {
   const forgetAll = (): void => {
     using conntrack = openConntrack();
     for (const family of FAMILIES.filter((candidate) => families.has(candidate))) {
-      const flows = listConnections(conntrack, family, PROTOCOLS.udp).filter(isDoomed);
+      const flows = listConnections(conntrack, family, PROTOCOLS.udp).filter(isUnwanted);
       for (const flow of flows) deleteConnection(conntrack, flow);
     }
   };

@@ -1,4 +1,7 @@
-/** What port mappings come to: one address, protocol and port of the host, or of all its addresses, that leads to the pod. */
+/**
+ * Port mappings by family: an address (or all), a protocol and a port of the host that lead to the
+ * pod.
+ */
 import { type Address, FAMILIES, type Family } from '#lib/addr/address.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
@@ -20,8 +23,8 @@ export interface Forward {
 }
 
 /**
- * Mappings for the pod's first address of each family; those for a host address of the other family are none of this one's, and one
- * that comes twice is one. @throws CniError for a host port that is to lead to two ports
+ * The mappings to the pod's first address of each family, each once. A mapping of a host address is
+ * of that address's family only. @throws CniError for a host port that is mapped to two ports
  */
 export function forwards(
   mappings: readonly PortMapping[],

@@ -1,4 +1,7 @@
-/** The reference plugin's iptables chains and rules, as lines of iptables-save and iptables-restore. Pure. */
+/**
+ * The reference plugin's iptables chains and rules, as lines of iptables-save and iptables-restore.
+ * Pure.
+ */
 import { Address } from '#lib/addr/address.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import type { ContainerChain } from '#lib/netfilter/iptables.ts';
@@ -43,7 +46,7 @@ export const chainsOf = (owner: Container): ContainerChain[] => [
 /** The name of a container's chain. */
 export const chainOf = (owner: Container): string => hashedName('CNI-DN-', owner, CHAIN_LENGTH);
 
-/** Chains and rules that all containers share, as far as they are missing. */
+/** The lines that add the shared chains and rules which are missing. */
 export function sharedLines(table: Table, keys: MasqueradeKeys): string[] {
   const mark = `0x${((1 << keys.markBit) >>> 0).toString(16)}`;
   const local = `-m addrtype --dst-type LOCAL -j ${DNAT}`;
@@ -72,12 +75,12 @@ export function sharedLines(table: Table, keys: MasqueradeKeys): string[] {
   ];
 }
 
-/** The lines that take the shared chains out if no container has a rule in them: a chain with rules would refuse to go. */
+/** The lines that delete the shared chains; none if a container has a rule in them. */
 export function unusedSharedLines(table: Table): string[] {
   if (rulesOf(table, DNAT).length > 0) return [];
   const chains = [DNAT, SETMARK, MASQ].filter((chain) => table.chains.has(chain));
   const jumps = table.rules.filter(({ target }) => chains.includes(target));
-  // A container's chain may be there that nothing leads to.
+  // A container's chain may lead to them although nothing leads to it.
   if (!jumps.every(({ chain }) => HOOKS.has(chain))) return [];
   const own = table.rules.filter(({ chain }) => chain === SETMARK || chain === MASQ);
   return [...removal([...jumps, ...own]), ...chains.map((chain) => `-X ${chain}`)];
@@ -99,8 +102,9 @@ function ruleLine(table: Table, { verb = '-A', chain, spec, text }: WantedRule):
 }
 
 /**
- * The container's chain, its rules, and those that lead to it: one a protocol and fifteen ports. What an ADD of the same address
- * left goes; what leads to another address is that of another interface, which shares the chain, and stays.
+ * The lines that make the container's chain, its rules, and the rules that lead to it: one for each
+ * protocol and fifteen ports. Rules that an earlier ADD left for the same address are deleted.
+ * Rules for another address belong to another interface, which shares the chain, and stay.
  */
 export function containerLines(
   table: Table,
@@ -125,13 +129,14 @@ export function containerLines(
   return [
     ...emptyChain(table, chain, wanted),
     ...wanted.flatMap((forward) => forwardLines(chain, forward, config)),
-    // A rule that does nothing: its comment tells when the container is gone. The reference plugin deletes the chain with it.
+    // A rule that does nothing: its comment is the evidence. The reference plugin deletes it with
+    // the chain.
     ...(evidence === undefined ? [] : [`-A ${chain} ${evidence}`]),
     ...entries,
   ];
 }
 
-/** The lines after which there is a chain, empty but for rules that lead to other addresses. */
+/** The lines that make the chain or empty it; rules that lead to other addresses stay. */
 function emptyChain(table: Table, chain: string, wanted: readonly Forward[]): string[] {
   if (!table.chains.has(chain)) return [`-N ${chain}`];
   const pods = wanted.map(({ pod }) => pod.address);
@@ -143,7 +148,7 @@ function emptyChain(table: Table, chain: string, wanted: readonly Forward[]): st
   return isShared ? [] : [...removal(jumps), `-F ${chain}`];
 }
 
-/** The address that a rule translates destinations to; undefined if it does not. */
+/** The address that a rule translates destinations to; undefined if it translates none. */
 export function targetAddress(rule: Rule): Address | undefined {
   const [, text] =
     /^\[?([0-9a-fA-F:.]+?)\]?:\d+$/.exec(optionOf(rule, '--to-destination') ?? '') ?? [];
@@ -156,13 +161,13 @@ const quoteIfNeeded = (token: string): string =>
 /** The comment of the rules that lead to a container's chain. */
 function ownerText({ network, containerID }: Container): string {
   const text = `dnat name: "${network}" id: "${containerID}"`;
-  // As the reference plugin cuts it.
+  // The reference plugin cuts it like this.
   return text.length <= IPTABLES_COMMENT_LENGTH
     ? text
     : `${text.slice(0, IPTABLES_COMMENT_LENGTH - 2)}...`;
 }
 
-/** "8080,8081": the ports of a protocol, fifteen a piece. */
+/** The ports of a protocol as lists such as "8080,8081", fifteen ports each. */
 function portLists(wanted: readonly Forward[], protocol: Protocol): string[] {
   const own = wanted.filter((forward) => forward.protocol === protocol);
   const ports = [...new Set(own.map(({ hostPort }) => hostPort))];
@@ -185,11 +190,11 @@ function forwardLines(chain: string, forward: Forward, { masquerade }: PortmapCo
   ];
 }
 
-/** What a mapping leads to, as iptables writes it. */
+/** A mapping's target, as iptables writes it. */
 export const targetOf = ({ family, pod, containerPort }: Forward): string =>
   family === 4 ? `${pod.address}:${containerPort}` : `[${pod.address}]:${containerPort}`;
 
-/** Whose chain a rule of the entry chain leads to; undefined if its comment does not tell. */
+/** The container that a rule's comment names; undefined if it names none. */
 export function ownerOf(jump: Rule | undefined): Container | undefined {
   const text = jump === undefined ? undefined : commentOf(jump);
   const [, network, containerID] = /^dnat name: "(.+?)" id: "(.+?)"/.exec(text ?? '') ?? [];

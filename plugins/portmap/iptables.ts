@@ -1,4 +1,7 @@
-/** Port mappings by iptables, in the reference plugin's chains, so that its DEL removes ours and ours removes its. */
+/**
+ * Port mappings by iptables, in the reference plugin's chains, so that its DEL removes ours and
+ * ours removes its.
+ */
 import { type Address, FAMILIES, type Family } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
@@ -39,12 +42,13 @@ import {
   unusedSharedLines,
 } from './iptables-rules.ts';
 
-/** Where all containers' chains begin. */
+/** The kernel's chains that lead to the shared chain. */
 const HOOKS = ['PREROUTING', 'OUTPUT'] as const;
 
 /**
- * Lets `undo` take out the chains that all containers share, if they are not there yet and nobody uses them then. To be called before what
- * takes out the container's own. @throws NetlinkError, SysError
+ * Lets `undo` delete the chains that all containers share, if they are not there yet and are unused
+ * then. To be called before the undo of the container's own chain is deferred. @throws
+ * NetlinkError, SysError
  */
 export function deferSharedChains(
   nftables: Nftables | undefined,
@@ -58,8 +62,8 @@ export function deferSharedChains(
 }
 
 /**
- * Adds mappings by one iptables-restore a family. @throws CniError that names who holds a port, or the chain that is missing;
- * NetfilterError with what iptables said
+ * Adds mappings by one iptables-restore a family. @throws CniError that names the owner of a port,
+ * or the chain that is missing; NetfilterError with iptables' words
  */
 export function addMappings(
   owner: Attachment,
@@ -78,7 +82,10 @@ export function addMappings(
   }
 }
 
-/** Somebody else makes the chain that marks: without it iptables would refuse the rules in words about lines. @throws CniError */
+/**
+ * Refuses an ADD without the external chain: iptables would refuse the rules too, but only name a
+ * line. @throws CniError
+ */
 function requireExternalChain(
   wanted: readonly Forward[],
   { snat, externalChain }: MasqueradeKeys,
@@ -94,14 +101,17 @@ function requireExternalChain(
   }
 }
 
-/** Whether any container's chain is entered: the shared chains stay when the last one has left. Starts no program. */
+/**
+ * Whether the shared chain leads to any container's chain. It stays after the last container.
+ * Starts no program.
+ */
 const hasContainers = (nftables: Nftables | undefined, family: Family): boolean =>
   (nftables?.listRules(nftTable(family, 'nat'), DNAT).length ?? 0) > 0 ||
   hasLegacyChain(family, 'nat', DNAT);
 
 /**
- * Makes room for mappings by another backend: a chain that leads to an address which is ours now would go on doing so.
- * @throws CniError that names another container that holds one of the ports
+ * Makes room for mappings by another backend: deletes chains that lead to the pod's address from
+ * its former owner. @throws CniError that names another container that owns one of the ports
  */
 export function clearPorts(
   nftables: Nftables | undefined,
@@ -117,7 +127,10 @@ export function clearPorts(
   }
 }
 
-/** Deletes chains of the network's other containers that lead to addresses which have a new owner. @throws CniError, NetlinkError */
+/**
+ * Deletes chains of the network's other containers that lead to addresses of a new owner. @throws
+ * NetfilterError, NetlinkError
+ */
 export function releaseReused(
   nftables: Nftables | undefined,
   owner: Attachment,
@@ -143,8 +156,9 @@ export function releaseReused(
 const isContainerChain = (chain: string): boolean => chain.startsWith('CNI-DN-');
 
 /**
- * Chains of other containers that hold a port that is wanted and are provably gone: their address is ours now.
- * @throws CniError that names one of which that can't be told
+ * The chains of other containers that own a wanted port and are provably gone: their address is
+ * ours now.
+ * @throws CniError that names a container which may live
  */
 function goneOwners(table: Table, owner: Attachment, wanted: readonly Forward[]): string[] {
   const others = table.rules.filter(
@@ -155,10 +169,10 @@ function goneOwners(table: Table, owner: Attachment, wanted: readonly Forward[])
     const [jump] = rule === undefined ? [] : jumpsTo(table, { chain: DNAT, target: rule.chain });
     if (rule === undefined || jump === undefined) return [];
     const other = ownerOf(jump);
-    // In another network it may be mapped to the same container.
+    // The port may be mapped to the same container in another network.
     if (other?.containerID === owner.containerID) return [];
     if (targetAddress(rule)?.equals(forward.pod.address) === true) return [rule.chain];
-    throw held(forward, rule.chain, other);
+    throw portTaken(forward, rule.chain, other);
   });
 }
 
@@ -172,8 +186,8 @@ function isForHostPort(rule: Rule, { protocol, hostPort, hostAddress }: Forward)
   );
 }
 
-function held(forward: Forward, chain: string, holder: Container | undefined): CniError {
-  const who = holder === undefined ? '' : ` id: ${holder.containerID}, net: ${holder.network}`;
+function portTaken(forward: Forward, chain: string, owner: Container | undefined): CniError {
+  const who = owner === undefined ? '' : ` id: ${owner.containerID}, net: ${owner.network}`;
   return new CniError(
     CODE.INTERNAL,
     `Host port ${describeHostPort(forward)} is already held by container${who}`,
@@ -181,7 +195,10 @@ function held(forward: Forward, chain: string, holder: Container | undefined): C
   );
 }
 
-/** Deletes the mappings of a container; none is accepted. @returns whether there were any. @throws CniError, NetlinkError */
+/**
+ * Deletes the mappings of a container; absence is accepted. @returns whether there were any.
+ * @throws NetfilterError, NetlinkError
+ */
 export function deleteMappings(nftables: Nftables | undefined, owner: Container): boolean {
   let found = false;
   for (const family of FAMILIES) {
@@ -193,7 +210,9 @@ export function deleteMappings(nftables: Nftables | undefined, owner: Container)
   return found;
 }
 
-/** Deletes the mappings of the network's containers that a GC is to collect. @throws AggregateError */
+/**
+ * Deletes the mappings of the network's containers that a GC is to collect. @throws AggregateError
+ */
 export function gcMappings(nftables: Nftables | undefined, scope: GcScope): void {
   const isStale = staleness(scope, ({ containerID }) => containerID);
   const collect = (container: ContainerRules): void => {
@@ -209,7 +228,9 @@ export function gcMappings(nftables: Nftables | undefined, scope: GcScope): void
   );
 }
 
-/** The mappings, of those given, that the container's chain does not make. @throws NetfilterError */
+/**
+ * The mappings, of those given, that the container's chain does not make. @throws NetfilterError
+ */
 export function missingMappings(
   nftables: Nftables | undefined,
   owner: Attachment,

@@ -1,4 +1,7 @@
-/** portmap: lets ports of the host lead to ports of a container. Chained. CNI SPEC §2; example: conf/11-flannel-portmap.conflist. */
+/**
+ * portmap: lets ports of the host lead to ports of a container. Chained. CNI SPEC §2; example:
+ * conf/11-flannel-portmap.conflist.
+ */
 import type { Address } from '#lib/addr/address.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { everyStep, step } from '#lib/cni/error.ts';
@@ -57,7 +60,7 @@ export const portmap = definePlugin({
     using nftables = openNftablesIfAny();
     const others =
       nftables === undefined ? wanted : maps.missingMappings(nftables, attachment, wanted, config);
-    // On a node where the suites were swapped the reference's iptables rules do the work.
+    // On a node where the suites were swapped, the reference plugin's iptables rules do the work.
     const missing = iptables.missingMappings(nftables, attachment, others);
     if (missing.length > 0) {
       const ports = missing.map(describeHostPort).join(', ');
@@ -99,7 +102,10 @@ function map(
   }
 }
 
-/** A pod's addresses may have been a dead pod's, whose DEL never came: its host ports would lead to the new one. */
+/**
+ * Deletes mappings of former owners of the pod's addresses, whose DEL never came: their host ports
+ * would lead to the new pod.
+ */
 function releaseReused(
   nftables: Nftables | undefined,
   attachment: Attachment,
@@ -110,7 +116,10 @@ function releaseReused(
   iptables.releaseReused(nftables, attachment, addresses);
 }
 
-/** Ends the mappings of an attachment, whichever backend of ours or of the reference plugin made them. */
+/**
+ * Ends the mappings of an attachment, whichever backend of ours or of the reference plugin made
+ * them.
+ */
 function unmap(call: TeardownCall): void {
   const { attachment, config } = call;
   const areExpected = config.runtimeConfig !== undefined;
@@ -130,7 +139,10 @@ const knownPods = ({ prevResult, attachment }: TeardownCall): Address[] =>
     ? []
     : ownAddresses(prevResult, attachment).map(({ address }) => address.address);
 
-/** 127.0.0.1 may be the source of what leaves towards the pod: without it the host can't use its own ports by localhost. */
+/**
+ * Lets packets from 127.0.0.1 leave towards the pod: otherwise the host can't use its own ports by
+ * localhost.
+ */
 function openLocalhost(wanted: readonly Forward[]): void {
   const pod = wanted.find(({ family }) => family === 4)?.pod;
   if (pod === undefined) return;
@@ -139,6 +151,6 @@ function openLocalhost(wanted: readonly Forward[]): void {
   const link = oif === undefined ? undefined : getLink(rtnl, oif);
   if (link === undefined) return;
   if (trySysctl(`net/ipv4/conf/${link.name}/route_localnet`, '1')) return;
-  // /proc/sys is read-only in nested containers; everybody but the host itself reaches the port all the same.
+  // /proc/sys is read-only in nested containers. All but the host itself reach the port without it.
   log(`portmap: cannot set route_localnet of "${link.name}": 127.0.0.1 will not reach host ports`);
 }

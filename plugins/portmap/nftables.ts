@@ -21,7 +21,10 @@ import { isOfContainer, listDeadOwners, makeRoom } from './port-owner.ts';
 import { addPod, findOwner, forgetPod, listPods } from './pods.ts';
 import { deleteEmpty, type Policy, structure, TABLES, workingChains } from './tables.ts';
 
-/** Adds mappings, in one transaction. @throws CniError if a live container holds one of the ports; NetlinkError */
+/**
+ * Adds mappings, in one transaction. @throws CniError if a live container owns one of the ports;
+ * NetlinkError
+ */
 export function addMappings(
   nftables: Nftables,
   owner: Attachment,
@@ -63,7 +66,7 @@ const policiesOf = (entries: readonly Entry[]): Policy[] =>
     ({ family, entry }) => `${family} ${entry}`,
   );
 
-/** Whether packets to the policies' host ports get to the rules that translate. */
+/** Whether packets to the policies' host ports reach the rules that translate. */
 const areWhole = (nftables: Nftables, policies: readonly Policy[]): boolean =>
   FAMILIES.every((family) => {
     const own = policies.filter((policy) => policy.family === family);
@@ -77,8 +80,9 @@ const lacksConditions = (nftables: Nftables, { family, entry, conditions }: Poli
   conditions.length > 0 && nftables.listRules(TABLES[family], entry).length === 0;
 
 /**
- * Makes room for mappings by another backend: what containers that are gone left would go on leading to them.
- * @throws CniError if a live container holds one of the ports
+ * Makes room for mappings by another backend: deletes the mappings of this attachment, and those of
+ * dead containers that own one of the ports. @throws CniError if a live container owns one of the
+ * ports
  */
 export function clearPorts(
   nftables: Nftables,
@@ -93,8 +97,8 @@ export function clearPorts(
 }
 
 /**
- * Deletes the mappings to addresses that have a new owner: their network gave them out again, so that
- * the former owner is gone. @throws NetlinkError
+ * Deletes the mappings to addresses that have a new owner: their network gave them out again, so
+ * that the former owner is gone. @throws NetlinkError
  */
 export function releaseReused(
   nftables: Nftables,
@@ -111,8 +115,10 @@ export function releaseReused(
 }
 
 /**
- * Deletes the mappings of an attachment; none is accepted. If there were to be some, an earlier DEL may have died: what it left
- * goes too. @returns the pod addresses that they led to. @throws NetlinkError
+ * Deletes the mappings of an attachment; absence is accepted. If they were expected, an earlier DEL
+ * may have died: the empty table that it left is deleted too. @returns the pod addresses that they
+ * led to
+ * @throws NetlinkError
  */
 export const deleteMappings = (
   nftables: Nftables,

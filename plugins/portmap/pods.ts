@@ -1,4 +1,7 @@
-/** Map `owners`: whose mappings lead to an address of a network. What the network gives out again must lead to its new owner alone. */
+/**
+ * Map `owners`: the owner of the mappings to a pod's address. If the network gives the address out
+ * again, those mappings are deleted.
+ */
 import { Address, type Family } from '#lib/addr/address.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import type { Request } from '#lib/net/netlink.ts';
@@ -13,14 +16,14 @@ import {
 import { indexKey } from '#lib/ownership/attachment-index.ts';
 import { OWNERS, TABLES } from './tables.ts';
 
-/** The network's digits, and the address. */
+/** A key of the map: the network's digits, and the address. */
 function keyOf(network: string, address: Address): Uint8Array {
   const digits = Buffer.alloc(DATA_TYPES.ifname.bytes);
   digits.write(network);
   return Buffer.concat([digits, address.toBytes()]);
 }
 
-/** Remembers the owner of the mappings that lead to an address. */
+/** The request that adds the owner of the mappings to an address. */
 export function addPod(owner: Attachment, address: Address): Request {
   const own = indexKey(owner);
   return nft.addElement(TABLES[address.family], OWNERS, {
@@ -29,7 +32,7 @@ export function addPod(owner: Attachment, address: Address): Request {
   });
 }
 
-/** Whose mappings lead to an address of a network. @throws NetlinkError */
+/** The owner of the mappings to an address of a network. @throws NetlinkError */
 export function findOwner(
   nftables: Nftables,
   network: string,
@@ -40,14 +43,20 @@ export function findOwner(
   return element?.value && decodeIndexKey(element.value);
 }
 
-/** The addresses that an owner's mappings lead to. Reads the addresses of all owners. @throws NetlinkError */
+/**
+ * The addresses that an owner's mappings lead to. Reads the addresses of all owners. @throws
+ * NetlinkError
+ */
 export const listPods = (nftables: Nftables, family: Family, owner: IndexKey): Address[] =>
   nftables
     .listElements(TABLES[family], OWNERS)
     .filter(({ value }) => value && isSameKey(decodeIndexKey(value), owner))
     .map(({ key }) => Address.fromBytes(key.subarray(DATA_TYPES.ifname.bytes)));
 
-/** The requests that forget an owner of the mappings to an address; none if another owns them. @throws NetlinkError */
+/**
+ * The requests that forget an owner of the mappings to an address; none if another owns them.
+ * @throws NetlinkError
+ */
 export function forgetPod(nftables: Nftables, owner: IndexKey, address: Address): Request[] {
   const present = findOwner(nftables, owner.network, address);
   return present !== undefined && isSameKey(present, owner)
@@ -55,7 +64,10 @@ export function forgetPod(nftables: Nftables, owner: IndexKey, address: Address)
     : [];
 }
 
-/** The requests that forget the owner of the mappings to an address, whoever that is. @throws NetlinkError */
+/**
+ * The requests that forget the owner of the mappings to an address, whoever that is. @throws
+ * NetlinkError
+ */
 export const clearPod = (nftables: Nftables, network: string, address: Address): Request[] =>
   findOwner(nftables, network, address) === undefined ? [] : forgetOwner(network, address);
 

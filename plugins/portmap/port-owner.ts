@@ -1,4 +1,7 @@
-/** The owners of host ports that an ADD asks for: one that is provably dead makes room, a live one does not. */
+/**
+ * The owners of host ports that an ADD asks for: one that is provably dead makes room, a live one
+ * does not.
+ */
 import { FAMILIES } from '#lib/addr/address.ts';
 import { distinct } from '#lib/addr/distinct.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
@@ -15,7 +18,10 @@ import { describeHostPort } from './forward.ts';
 import { clearPod, forgetPod } from './pods.ts';
 import { TABLES } from './tables.ts';
 
-/** The requests that make room for an attachment's mappings, and the mappings that are there already. */
+/**
+ * The requests that make room for an attachment's mappings, and the mappings that are there
+ * already.
+ */
 interface Cleared {
   readonly requests: readonly Request[];
   /** Ports that lead to another interface of the same container. */
@@ -29,7 +35,10 @@ interface Conflict {
   readonly owner: IndexKey | 'same container' | undefined;
 }
 
-/** Makes room for an attachment's mappings. @throws CniError that names a live container that owns one of the ports */
+/**
+ * Makes room for an attachment's mappings. @throws CniError that names a live container that owns
+ * one of the ports
+ */
 export function makeRoom(
   nftables: Nftables,
   attachment: Attachment,
@@ -89,7 +98,10 @@ export const isOfContainer = (
 
 const format = ({ network, attachment }: IndexKey): string => `${network} ${attachment}`;
 
-/** The owner of the elements at a mapping's place, who may be removed; undefined: none, or the attachment itself. @throws CniError */
+/**
+ * The owner of the elements at a mapping's place, who may be removed; undefined: none, or the
+ * attachment itself. @throws CniError
+ */
 function ownerOf(
   nftables: Nftables,
   attachment: Attachment,

@@ -1,4 +1,7 @@
-/** What the reference plugin's nftables backend (1.6 and later) leaves: rules whose comment is the container's ID. */
+/**
+ * Rules of the reference plugin's nftables backend (1.6 and later): their comment is the
+ * container's ID.
+ */
 import { type Address, FAMILIES, type Family } from '#lib/addr/address.ts';
 import type { ListedRule } from '#lib/net/nft-listing.ts';
 import { nft, type Table } from '#lib/net/nft-message.ts';
@@ -11,8 +14,9 @@ const TABLES = {
 const CHAINS = ['hostports', 'hostip_hostports', 'masquerading'];
 
 /**
- * Deletes the rules of a container; none is accepted. They do not tell networks apart: with `pods` only those for these
- * addresses go. @returns whether there were any. @throws NetlinkError
+ * Deletes the rules of a container; absence is accepted. The rules do not name the network: with
+ * `pods` only those for these addresses are deleted. @returns whether there were any. @throws
+ * NetlinkError
  */
 export function deleteReferenceRules(
   nftables: Nftables,
@@ -26,12 +30,12 @@ export function deleteReferenceRules(
   const places = FAMILIES.flatMap((family) =>
     CHAINS.map((chain) => ({ table: TABLES[family], chain })),
   );
-  const doomed = places.flatMap(({ table, chain }) =>
+  const unwanted = places.flatMap(({ table, chain }) =>
     nftables
       .listRules(table, chain)
       .filter(isOwn)
       .map(({ handle }) => nft.deleteRules(table, chain, handle)),
   );
-  for (const request of doomed) nftables.delete([request]);
-  return doomed.length > 0;
+  for (const request of unwanted) nftables.delete([request]);
+  return unwanted.length > 0;
 }

@@ -3,8 +3,8 @@
  *
  *   map hostports, hostip_hostports   (protocol, port), or (address, protocol, port) -> goto the chain of a network's policy
  *   map targets, hostip_targets       the same keys -> (pod address, container port)
- *   map attachments                   who -> (host address or zero, protocol, port)
- *   map owners                        (network, pod address) -> who
+ *   map attachments                   owner -> (host address or zero, protocol, port)
+ *   map owners                        (network, pod address) -> owner
  *   chain prerouting, output          the hooks: what goes to an address of this host is looked up
  *   chain lookup                      asks both maps, the one with addresses first
  *   chain net-NETWORK-DIGEST          a policy: marks connections that are to be masqueraded, then translates
@@ -35,25 +35,25 @@ import { addIndex, deleteEmptyIndex, INDEX_KEY_TYPE } from '#lib/netfilter/owner
 import { policyChain } from '#lib/ownership/owner.ts';
 import type { PortmapConfig } from './config.ts';
 
-/** Tables of our own: the reference plugin rebuilds its own on every ADD. */
+/** Tables of our own: the reference plugin makes its own anew on every ADD. */
 export const TABLES = {
   4: { family: 'ip', name: 'cni_portmap' },
   6: { family: 'ip6', name: 'cni_portmap' },
 } as const satisfies Record<Family, Table>;
 
-/** A verdict map and the map with the targets of the same keys. */
+/** A verdict map, and the map of targets with the same keys. */
 export interface PortMaps {
   readonly verdicts: string;
   readonly targets: string;
 }
 
-/** Mappings of all addresses of the host, and of one. */
+/** The maps for mappings of all addresses of the host, and of one. */
 export const MAPS = {
   any: { verdicts: 'hostports', targets: 'targets' },
   one: { verdicts: 'hostip_hostports', targets: 'hostip_targets' },
 } as const satisfies Record<string, PortMaps>;
 
-/** Whose mappings lead to an address of a network: when it is given out again, they are to go. */
+/** The map of the owners of mappings by pod address. */
 export const OWNERS = 'owners';
 
 const COMMENT = 'CNI port mappings';
@@ -70,7 +70,7 @@ const PRIORITY = { raw: -300, dstnat: -100, srcnat: 100 } as const;
 /** Protocol and port. */
 const PORT_TYPE = concatenation(DATA_TYPES.protocol, DATA_TYPES.port);
 
-/** What connections of a network's pods in one subnet have in common. */
+/** How connections to a network's pods in one subnet are translated. */
 export interface Policy {
   readonly family: Family;
   readonly subnet: Prefix;
@@ -95,7 +95,10 @@ export function policyOf(owner: Attachment, pod: Prefix, config: PortmapConfig):
   return { family, subnet, masquerade: keys, conditions, chain, entry };
 }
 
-/** Table, maps, hooks and the policy's chains but for the conditions' rule; right to repeat. */
+/**
+ * The requests for table, maps, hooks and the policy's chains, without the conditions' rule; they
+ * may be repeated.
+ */
 export function structure(policy: Policy): Request[] {
   const { family } = policy;
   const table = TABLES[family];
@@ -126,7 +129,8 @@ function hookChain(table: Table, family: Family, hook: (typeof HOOKED)[number]):
   return [
     nft.addChain(table, hook, { type: 'nat', hook, priority: PRIORITY.dstnat }),
     nft.deleteRules(table, hook),
-    // The kernel lets no answer come back to ::1: a connection that is refused at once is better than one that hangs.
+    // No answer can come back to ::1: a connection that is refused at once is better than one that
+    // hangs.
     ...(family === 6 ? [nft.addRule(table, hook, skip)] : []),
     nft.addRule(table, hook, lookUp),
   ];
@@ -139,7 +143,7 @@ function policyRules({ family, chain, entry, subnet, masquerade: keys }: Policy)
     : markedSources(subnet).map((prefix) => matchPrefix('saddr', prefix));
   return [
     nft.addChain(table, chain),
-    // Without conditions it is the same.
+    // Without conditions both are the same chain.
     nft.addChain(table, entry),
     nft.deleteRules(table, chain),
     ...(keys.snat
@@ -154,7 +158,10 @@ function policyRules({ family, chain, entry, subnet, masquerade: keys }: Policy)
   ];
 }
 
-/** Pods of the same subnet would answer each other directly, past the translation; a loopback address is none to answer to. */
+/**
+ * The sources to masquerade: pods of the same subnet would be answered directly, without
+ * translation; a loopback address can't be answered.
+ */
 const markedSources = (subnet: Prefix): Prefix[] =>
   subnet.family === 4 ? [subnet, LOOPBACK] : [subnet];
 
@@ -171,7 +178,7 @@ function masqueradeChains(table: Table, family: Family, markBit: number): Reques
 const localnetChain = (table: Table): Request[] => [
   nft.addChain(table, LOCALNET, { type: 'filter', hook: 'prerouting', priority: PRIORITY.raw }),
   nft.deleteRules(table, LOCALNET),
-  // Every packet of the node comes by here: what lets most of them go on is asked first.
+  // Every packet of the node comes here: the match that most packets fail comes first.
   nft.addRule(table, LOCALNET, [
     ...matchPrefix('daddr', LOOPBACK),
     ...matchOtherInputInterface('lo'),
@@ -179,7 +186,10 @@ const localnetChain = (table: Table): Request[] => [
   ]),
 ];
 
-/** The chains that must have rules for mappings of a policy to work and for nothing else to be open, but for that of its conditions. */
+/**
+ * The chains that must have rules, so that mappings of a policy work and nothing else is open;
+ * without the conditions' chain.
+ */
 export const workingChains = ({
   family,
   chain,
@@ -192,7 +202,10 @@ export const workingChains = ({
   ...(snat && family === 4 ? [LOCALNET] : []),
 ];
 
-/** Deletes the table of a family; refused with EBUSY while there are mappings. What `owners` says is of no use without them. */
+/**
+ * The requests that delete the table of a family; refused with EBUSY while there are mappings. Map
+ * `owners` is no reason to keep it.
+ */
 export function deleteEmpty(table: Table): Request[] {
   const maps = [MAPS.any, MAPS.one].flatMap(({ verdicts, targets }) => [verdicts, targets]);
   return [

@@ -25,7 +25,10 @@ import {
   type WiredIp,
 } from './wire.ts';
 
-/** What is not as ADD made it. @throws CniError without a prevResult or the container's namespace */
+/**
+ * Finds what is not as ADD made it. @throws CniError without a prevResult or the container's
+ * namespace
+ */
 export function* checkAttachment(call: AttachmentCall<PtpConfig>): Findings {
   const { attachment, config } = call;
   const prevResult = requirePrevResult(call, 'ptp: Required prevResult missing');

@@ -11,7 +11,7 @@ import { VETH } from '#lib/net/veth.ts';
 import { listMarkedLinks } from '#lib/ownership/link-mark.ts';
 import type { PtpConfig } from './config.ts';
 
-/** What keeps pods that run from being reached. */
+/** Finds why running pods can't be reached. */
 export function* checkConnectivity({ network }: Call<PtpConfig>): Findings {
   using host = openRtnl();
   const ends = listMarkedLinks(host, VETH, { network });

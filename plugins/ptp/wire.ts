@@ -1,6 +1,6 @@
 /**
- * Addresses and routes of both ends. The container has its address with the length of the subnet, but nobody of the subnet is on its
- * link except the gateway, which is the host's end: all else goes through that.
+ * Addresses and routes of both ends. The container has its address with the subnet's length, but
+ * only the gateway, the host's end, is on its link: all other packets go through the gateway.
  */
 import type { Address } from '#lib/addr/address.ts';
 import { distinct } from '#lib/addr/distinct.ts';
@@ -23,7 +23,10 @@ import { trySysctl } from '#lib/sys/sysctl.ts';
 /** linux/rtnetlink.h: the host's route to the container, as the reference plugin has it. */
 const RT_SCOPE_HOST = 254;
 
-/** How long the kernel may take until it notices that both ends are up: it looks once a second at least. */
+/**
+ * How long the kernel may take until it sees that both ends are up: it looks once a second at
+ * least.
+ */
 const OPERATION_LIMIT_MS = 2_550;
 const OPERATION_POLL_MS = 2;
 
@@ -32,7 +35,10 @@ export interface WiredIp extends ResultIp {
   readonly gateway: Address;
 }
 
-/** The addresses with their gateways, which the host's end is to have. @throws CniError for one without */
+/**
+ * The addresses with their gateways, which the host's end is to have. @throws CniError for one
+ * without
+ */
 export const requireGateways = (ips: readonly ResultIp[]): WiredIp[] =>
   ips.map((ip) => {
     const { address, gateway } = ip;
@@ -70,11 +76,14 @@ export function containerRoutes(ips: readonly WiredIp[], { index }: Link): Route
   return distinct(routes, ({ dst }) => String(dst));
 }
 
-/** Gives the host's end its addresses, and the host its routes to the container. @throws CniError, NetlinkError */
+/**
+ * Gives the host's end its addresses, and the host its routes to the container. @throws CniError,
+ * NetlinkError
+ */
 export function configureHostEnd(host: Netlink, end: Link, ips: readonly WiredIp[]): void {
   if (ips.some(({ address }) => address.family === 6)) {
     trySysctl(`net/ipv6/conf/${end.name}/disable_ipv6`, '0');
-    // Nobody but the container is on this link, and it has other addresses.
+    // Only the container is on this link, and its addresses are others.
     trySysctl(`net/ipv6/conf/${end.name}/accept_dad`, '0');
   }
   for (const prefix of hostAddresses(ips)) {
@@ -82,13 +91,16 @@ export function configureHostEnd(host: Netlink, end: Link, ips: readonly WiredIp
       addAddress(host, end, prefix, { noDad: true }),
     );
   }
-  // The address is this container's now: a route to one that had it before would be wrong.
+  // The route replaces one to the address's former container.
   for (const route of hostRoutes(ips, end)) {
     step('failed to add route on host', () => replaceRoute(host, route));
   }
 }
 
-/** Gives the container's interface its addresses and routes. @throws CniError, NetlinkError, SysError */
+/**
+ * Gives the container's interface its addresses and routes. @throws CniError, NetlinkError,
+ * SysError
+ */
 export function configureContainer(
   container: Container,
   ips: readonly WiredIp[],
@@ -96,7 +108,7 @@ export function configureContainer(
 ): void {
   const { rtnl, link } = container;
   configureAddresses(container, { ips, dad: false });
-  // The kernel takes the whole subnet to be on the link.
+  // The kernel has added a route to the whole subnet on the link.
   for (const { address } of ips) {
     step('failed to delete route', () =>
       deleteRoute(rtnl, { dst: address.masked(), oif: link.index }),
@@ -108,7 +120,10 @@ export function configureContainer(
   addRoutes(container, { ips, routes });
 }
 
-/** Waits until an end is in operation: what is sent before goes nowhere. If it takes too long the first packets are lost, no more. */
+/**
+ * Waits until an end is in operation: packets that are sent before are lost. At the limit it goes
+ * on: only the first packets are lost then.
+ */
 export function awaitOperation(rtnl: Netlink, { index }: Link): void {
   poll(() => getLink(rtnl, index)?.operState === 'up' || undefined, {
     everyMs: OPERATION_POLL_MS,

@@ -7,7 +7,10 @@ import { recover } from '#lib/sys/recover.ts';
 /** One regular expression a line. */
 const ALLOW_LIST = '/etc/cni/tuning/allowlist.conf';
 
-/** Refuses keys that the list does not allow. @throws CniError INVALID_CONFIG, SysError if the list can't be read */
+/**
+ * Refuses keys that the list does not allow. @throws CniError INVALID_CONFIG, SysError if the list
+ * can't be read
+ */
 export function requireAllowed(keys: readonly string[]): void {
   if (keys.length === 0) return;
   const list = readAllowList();
@@ -20,7 +23,10 @@ export function requireAllowed(keys: readonly string[]): void {
   );
 }
 
-/** The list; undefined: there is none, and everything is allowed. @throws CniError INVALID_CONFIG, SysError */
+/**
+ * The list; undefined if there is none: then everything is allowed. @throws CniError
+ * INVALID_CONFIG, SysError
+ */
 export function readAllowList(): RegExp[] | undefined {
   // Only ENOENT means that there is none: a list that can't be read allows nothing.
   const text = recover(() => readText(ALLOW_LIST), sysError('ENOENT'));
@@ -28,8 +34,9 @@ export function readAllowList(): RegExp[] | undefined {
 }
 
 /**
- * The expressions of a list; lines that hold none are passed over. They are read strictly (Unicode mode): what Go knows and
- * JavaScript does not, such as \A or [[:alpha:]], is refused rather than taken for something else.
+ * The expressions of a list; empty lines are skipped. They are read strictly (Unicode mode): syntax
+ * that Go knows and JavaScript does not, such as \A or [[:alpha:]], is refused, not taken for
+ * something else.
  * @throws CniError INVALID_CONFIG with file and line
  */
 export function parseAllowList(text: string, path: string): RegExp[] {

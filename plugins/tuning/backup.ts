@@ -1,6 +1,7 @@
 /**
- * Backups: the values that an interface had before ADD, in the reference plugin's files, one an interface of a container. To
- * its keys ours add the network and the namespace, without which nobody could tell when a file is dead; it passes over them.
+ * Backups: the values that an interface had before ADD, in the reference plugin's files, one for
+ * each interface of a container. Ours have one more key, which the reference plugin skips: the
+ * network, and the evidence about the container.
  */
 import type { Attachment, AttachmentKey } from '#lib/cni/attachment.ts';
 import { CniError, cleanUp } from '#lib/cni/error.ts';
@@ -32,12 +33,12 @@ import {
   pickAttributes,
 } from './link-attributes.ts';
 
-/** Values that an interface had, and what is known of where it is. */
+/** The former values of an interface, its network and its namespace. */
 export interface Backup {
   readonly former: LinkAttributes;
   /** Undefined in the reference plugin's files. */
   readonly network: string | undefined;
-  /** Undefined there too, and where the path tells nothing. */
+  /** Undefined there too, and if the path is no evidence. */
   readonly sandbox: Sandbox | undefined;
 }
 
@@ -52,8 +53,10 @@ export const backupPath = (folder: string, key: AttachmentKey): string =>
   join(folder, fileName(key));
 
 /**
- * Writes down the values that are about to be changed. What an ADD left that died is kept: the interface has that one's values,
- * not its own; unless it was of another namespace, by the same name. @throws SysError
+ * Saves the values that are about to be changed. A backup that an ADD left when it died is kept:
+ * the interface has that ADD's values now, not its own. But a backup of another namespace is
+ * replaced.
+ * @throws SysError
  */
 export function saveBackup(
   folder: string,
@@ -70,29 +73,30 @@ export function saveBackup(
   replaceFile(path, encodeBackup({ former, network: attachment.network, sandbox }));
 }
 
-/** Whether a backup may be of the interface in a namespace: nothing tells that it is not. */
+/** Whether a backup may be of a namespace: nothing proves that it is of another one. */
 export const isOf = (
   { sandbox: known }: Backup,
   sandbox: Pick<Sandbox, 'id'> | undefined,
 ): boolean => known === undefined || sandbox === undefined || known.id === sandbox.id;
 
-/** The content of a file: the reference plugin's bytes, but for the last key. */
+/** The content of a file: the reference plugin's bytes, except for the last key. */
 export function encodeBackup({ former, network, sandbox }: Backup): string {
   const cniSuite = { network, sandbox: sandbox && formatSandbox(sandbox) };
   const values = Object.fromEntries(ATTRIBUTES.map((name) => [name, former[name]]));
   return JSON.stringify({ ...values, cniSuite }, null, 1);
 }
 
-/** The backup at a path; undefined if there is none, or a torn one. @throws SysError */
+/** The backup at a path; undefined if there is none, or a corrupt one. @throws SysError */
 export function readBackup(path: string): Backup | undefined {
   const text = ifNameFits(() => readStateIfRegular(path));
   if (text === undefined) return undefined;
   const backup = decodeBackup(text);
-  if (backup === undefined) log(`tuning: backup "${path}" is torn, nothing can be read from it`);
+  if (backup === undefined)
+    log(`tuning: backup "${path}" is corrupt: the values before ADD are lost`);
   return backup;
 }
 
-/** A name that is too long for a file is that of no file. */
+/** Runs a call on a file; undefined if its name is too long: then there is no such file. */
 const ifNameFits = <T>(body: () => T): T | undefined => recover(body, sysError('ENAMETOOLONG'));
 
 /** Reads a file's content; undefined if it is empty or corrupt. */
@@ -114,7 +118,8 @@ export function deleteBackup(path: string): void {
 }
 
 /**
- * Removes the backups of the network's attachments that a GC is to collect. Files that name no network stay: they may be any network's.
+ * Removes the backups of the network's attachments that a GC is to collect. Files that name no
+ * network stay: they may be any network's.
  * @throws AggregateError
  */
 export function gcBackups(folder: string, scope: GcScope): void {

@@ -13,7 +13,7 @@ import {
 } from './link-attributes.ts';
 import { differentSysctls, shownValue } from './sysctl.ts';
 
-/** How the reference plugin calls them. */
+/** The reference plugin's words for the attributes. */
 const WORDS: Readonly<Record<keyof LinkAttributes, string>> = {
   mac: 'Ethernet',
   promisc: 'promiscuous mode',
@@ -22,7 +22,10 @@ const WORDS: Readonly<Record<keyof LinkAttributes, string>> = {
   txQLen: 'transmit queue length',
 };
 
-/** What has not the value that was asked for. @throws CniError without the container's namespace or interface */
+/**
+ * Finds the settings that have another value. @throws CniError without the container's namespace or
+ * interface
+ */
 export function* checkSettings(call: AttachmentCall<TuningConfig>): Findings {
   const { sysctls, wanted } = settings(call);
   using netns = openContainer(call.attachment);

@@ -1,4 +1,4 @@
-/** The keys that tuning reads: what is to be set, from the configuration and from those who may override it. */
+/** The keys that tuning reads: the settings of the configuration, and those that override them. */
 import * as z from 'zod/mini';
 import { macArgument } from '#lib/cni/args.ts';
 import { duplicateKeys } from '#lib/cni/duplicate-keys.ts';
@@ -20,7 +20,7 @@ const DEFAULT_DATA_DIR = '/run/cni/tuning';
 
 const INT32_MAX = 0x7fff_ffff;
 
-/** What DEL and GC read. */
+/** The keys for DEL and GC. */
 export const TuningTeardown = object(() => ({ dataDir: tolerant(textOrEmpty, '') }));
 
 /** The folder of the backups. */
@@ -29,7 +29,10 @@ export const backupFolder = ({ dataDir }: { readonly dataDir: string }): string 
 
 /** Keys of the configuration that args.cni may have too. */
 const tunables = {
-  /** Kernel parameters below net, such as net.core.somaxconn, and their values; IFNAME in a name is the interface's. */
+  /**
+   * Kernel parameters below net, such as net.core.somaxconn, and their values; IFNAME in a name is
+   * the interface's.
+   */
   sysctl: z.optional(z.record(z.string(), z.string())),
   /** Hardware address of the container's interface. */
   mac: interfaceMacIfAny,
@@ -53,24 +56,27 @@ export const TuningConfig = object(() => ({
 
 export type TuningConfig = z.infer<typeof TuningConfig>;
 
-/** A backup: the values that an interface had, under the names of their keys, and whose it is. */
+/** A backup: the former values of an interface, under the names of their keys, and its owner. */
 export const BackupFile = object(() => ({
   mac: macIfAny,
   promisc: z.optional(z.boolean()),
   mtu: z.optional(integer(1)),
   allmulti: z.optional(z.boolean()),
   txQLen: z.optional(integer(0)),
-  /** Not in the reference plugin's, which passes over it. */
+  /** The reference plugin skips this key. */
   cniSuite: z.optional(object(() => ({ network: z.string(), sandbox: textIfAny }))),
 }));
 
-/** What ADD sets and CHECK compares. */
+/** The settings that ADD makes and CHECK compares. */
 export interface Settings {
   readonly sysctls: readonly Sysctl[];
   readonly wanted: LinkAttributes;
 }
 
-/** What is asked for: by args.cni, else the runtime's capability, else CNI_ARGS, else the configuration. @throws CniError */
+/**
+ * The settings of args.cni, else of the runtime's capability, else of CNI_ARGS, else of the
+ * configuration. @throws CniError
+ */
 export function settings({
   config: keys,
   input,
@@ -92,7 +98,7 @@ export function settings({
   };
 }
 
-/** The parser has kept the last of them: only the text tells. */
+/** Refuses keys that come twice. The parser keeps the last one, so the text has to be searched. */
 function refuseDuplicates(input: Uint8Array): void {
   for (const path of duplicateKeys(Buffer.from(input).toString('utf8'))) {
     const [key = '', ...place] = path.toReversed();
@@ -107,7 +113,7 @@ const duplicated = (details: string): CniError =>
 /** Values of parameters by their keys. */
 type Values = Readonly<Record<string, string>>;
 
-/** Those of args.cni replace those of the configuration, however the name is spelt. */
+/** The parameters of the configuration and of args.cni, which win, however a name is spelt. */
 function merge(
   { own = {}, overrides = {} }: Partial<Readonly<Record<'own' | 'overrides', Values | undefined>>>,
   ifName: string,

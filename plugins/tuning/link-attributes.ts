@@ -1,4 +1,4 @@
-/** What tuning sets of an interface, under the names of its keys. */
+/** The attributes of an interface that tuning sets, under the names of its keys. */
 import type { Mac } from '#lib/addr/mac.ts';
 import type { Attachment } from '#lib/cni/attachment.ts';
 import { cleanUp, CniError, CODE } from '#lib/cni/error.ts';
@@ -16,7 +16,7 @@ import { absentAsUndefined, type Netlink } from '#lib/net/netlink.ts';
 import { type Netns, within } from '#lib/sys/netns.ts';
 import { readSysctl, trySysctl } from '#lib/sys/sysctl.ts';
 
-/** Values that an interface has, or is to have; undefined ones are nobody's business. */
+/** Values of an interface, present or wanted. Undefined ones are left as they are. */
 export interface LinkAttributes {
   readonly mac?: Mac | undefined;
   readonly promisc?: boolean | undefined;
@@ -32,7 +32,7 @@ type Name = keyof LinkAttributes;
 /** In the order in which the reference plugin sets them. */
 export const ATTRIBUTES = ['mac', 'promisc', 'mtu', 'allmulti', 'txQLen'] as const satisfies Name[];
 
-/** In the order in which it sets them back. */
+/** In the order in which the reference plugin sets them back. */
 const RESTORE_ORDER = ['mtu', 'mac', 'promisc', 'allmulti', 'txQLen'] as const satisfies Name[];
 
 const SETTERS: {
@@ -52,7 +52,7 @@ export function requireLink(container: Netlink, { ifName, netns }: Attachment): 
   throw new CniError(CODE.INTERNAL, `Container interface "${ifName}" not found in "${netns}"`);
 }
 
-/** The values that an interface has; promiscuous by its own flag, not because something listens at it. */
+/** The values that an interface has. `promisc` is its own flag: a listener does not set it. */
 export const attributesOf = (link: Link): LinkAttributes => ({
   mac: link.mac,
   promisc: (link.flags & IFF.PROMISC) !== 0,
@@ -76,7 +76,10 @@ export const namesIn = (values: LinkAttributes): Name[] =>
 export const pickAttributes = (values: LinkAttributes, names: readonly Name[]): LinkAttributes =>
   Object.fromEntries(names.map((name) => [name, values[name]]));
 
-/** Sets what differs; those on the link learn of a new hardware address. `netns` is the interface's. @throws NetlinkError */
+/**
+ * Sets the values that differ, and announces a new hardware address. `netns` is the interface's.
+ * @throws NetlinkError
+ */
 export function setAttributes(
   rtnl: Netlink,
   netns: Netns,
@@ -91,7 +94,10 @@ export function setAttributes(
   else set();
 }
 
-/** Sets back what differs, every one whatever becomes of the others; an interface that is gone meanwhile is accepted. @throws AggregateError */
+/**
+ * Sets back each value that differs, whatever becomes of the others. An interface that is gone is
+ * accepted. @throws AggregateError
+ */
 export function restoreAttributes(rtnl: Netlink, link: Link, former: LinkAttributes): void {
   const names = differing({ wanted: former, current: attributesOf(link) });
   cleanUp(
@@ -112,8 +118,8 @@ function setAttribute<N extends Name>(
 }
 
 /**
- * Lets the kernel announce a new hardware address (gratuitous ARP, unsolicited neighbour advertisements), as it does if these
- * are on: the plugin that made the interface may have told the host of the old one.
+ * Lets the kernel announce a new hardware address (gratuitous ARP, unsolicited neighbour
+ * advertisements), which two parameters switch on: the host may know the old address.
  */
 function announcing(netns: Netns, { name }: Link, body: () => void): void {
   const switches = [`net/ipv4/conf/${name}/arp_notify`, `net/ipv6/conf/${name}/ndisc_notify`];
@@ -122,7 +128,8 @@ function announcing(netns: Netns, { name }: Link, body: () => void): void {
     within(netns, () => {
       for (const [index, sysctl] of switches.entries()) {
         const value = values[index];
-        // Without IPv6, or with /proc/sys read-only, the others have to find out by themselves.
+        // Without IPv6, or if /proc/sys is read-only, the neighbours learn the address when they
+        // need it.
         if (value !== undefined) trySysctl(sysctl, value);
       }
     });

@@ -1,4 +1,7 @@
-/** tuning: sets kernel parameters and attributes of a container's interface. Chained. CNI SPEC §2; example: conf/60-tuned.conflist. */
+/**
+ * tuning: sets kernel parameters and attributes of a container's interface. Chained. CNI SPEC §2;
+ * example: conf/60-tuned.conflist.
+ */
 import { openContainer } from '#lib/cni/attachment.ts';
 import { toCniError } from '#lib/cni/error.ts';
 import { unavailable } from '#lib/cni/finding.ts';

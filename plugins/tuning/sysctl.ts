@@ -1,4 +1,4 @@
-/** Kernel parameters of the container's network namespace, by the keys that configurations have for them. */
+/** Kernel parameters of the container's network namespace, by their keys in configurations. */
 import { CniError, CODE, step } from '#lib/cni/error.ts';
 import { shorten } from '#lib/cni/shorten.ts';
 import { sysError } from '#lib/sys/error.ts';
@@ -17,7 +17,8 @@ export interface Sysctl {
 }
 
 /**
- * The path of a parameter below /proc/sys: dots are slashes, then the first IFNAME is the interface, whose name may hold dots.
+ * The path of a parameter below /proc/sys: dots are slashes, then the first IFNAME is the
+ * interface, whose name may hold dots.
  * @throws CniError if it is not below /proc/sys/net
  */
 export function sysctlName(key: string, ifName: string): string {
@@ -35,7 +36,9 @@ export function sysctlName(key: string, ifName: string): string {
   );
 }
 
-/** Sets parameters in a namespace; undone, they get the values that they had. @throws CniError that names key and value */
+/**
+ * Sets parameters in a namespace; `undo` sets them back. @throws CniError that names key and value
+ */
 export function setSysctls(netns: Netns, sysctls: readonly Sysctl[], undo: DisposableStack): void {
   if (sysctls.length === 0) return;
   within(netns, () => {
@@ -46,7 +49,7 @@ export function setSysctls(netns: Netns, sysctls: readonly Sysctl[], undo: Dispo
 function setSysctl(netns: Netns, { key, name, value }: Sysctl, undo: DisposableStack): void {
   const shown = shownValue({ name, value });
   const former = step(`Cannot set sysctl "${key}" to "${shown}"`, () => writeSysctl(name, value));
-  // One that can only be written is an order rather than a value: there is nothing to go back to.
+  // A parameter that can only be written has no former value.
   if (former === undefined) return;
   undo.defer(() => {
     within(netns, () => void writeSysctl(name, former));
@@ -57,24 +60,30 @@ function setSysctl(netns: Netns, { key, name, value }: Sysctl, undo: DisposableS
   log(`tuning: sysctl "${key}" was set to "${shown}", and the kernel has made "${made}" of it`);
 }
 
-/** A value in a sentence. Some are secrets: net.ipv6.conf.*.stable_secret, net.ipv4.tcp_fastopen_key. */
+/**
+ * A value in a sentence. Some are secrets: net.ipv6.conf.*.stable_secret,
+ * net.ipv4.tcp_fastopen_key.
+ */
 export const shownValue = ({ name, value }: Pick<Sysctl, 'name' | 'value'>): string =>
   /(secret|key)$/.test(name) ? '(not shown)' : shorten(value);
 
-/** A parameter that has not the value that it is to have. */
+/** A parameter that has another value than the wanted one. */
 export interface Difference extends Sysctl {
   /** Undefined: there is no such parameter. */
   readonly current: string | undefined;
 }
 
-/** The parameters in a namespace that have not the values asked for; those that can't be read are passed over. @throws SysError */
+/**
+ * The parameters in a namespace that have other values; those that can only be written are skipped.
+ * @throws SysError
+ */
 export function differentSysctls(netns: Netns, sysctls: readonly Sysctl[]): Difference[] {
   return within(netns, () => sysctls.flatMap(differenceOf));
 }
 
 function differenceOf(sysctl: Sysctl): Difference[] {
   const read = () => ({ current: readSysctl(sysctl.name) });
-  // A parameter that can only be written.
+  // The parameter can only be written.
   const known = recover(read, sysError('EACCES'));
   if (known === undefined) return [];
   const { current } = known;
