@@ -96,7 +96,14 @@ async function runQemu(options: GuestOptions, socket: string, watchdog: Watchdog
 
 /** qemu's command line, after that of setpriv: the guest ends with this process, whatever ends that. */
 function commandLine({ kernel, hasIpv6, initramfs }: GuestOptions, socket: string): string[] {
-  const parameters = ['console=ttyS0', 'quiet', 'panic=-1', ...(hasIpv6 ? [] : ['ipv6.disable=1'])];
+  const parameters = [
+    'console=ttyS0',
+    'quiet',
+    'panic=-1',
+    // On a busy host the emulated timer is late at boot: the kernel would take it for broken and panic.
+    'no_timer_check',
+    ...(hasIpv6 ? [] : ['ipv6.disable=1']),
+  ];
   const options = {
     accel: 'tcg,thread=multi',
     cpu: 'max',
