@@ -8,8 +8,8 @@ const LIMIT_BYTES = 255;
 export const SEPARATOR = ':';
 
 /**
- * The file name of an attachment: what identifies it, joined, with an ending. Container IDs may be longer than file names: then a digest of the
- * same length for all, which is as good, if not for people.
+ * The file name of an attachment: what identifies it, joined, with an ending. What would be longer than LIMIT_BYTES is replaced by its
+ * SHA-512 digest in hexadecimal digits.
  */
 export function stateFileName(
   parts: readonly string[],
