@@ -6,44 +6,43 @@ import { type Findings, unavailable } from '#lib/cni/finding.ts';
 import type { ResultIp } from '#lib/cni/result.ts';
 import type { AllocationRange, RangeSet } from './range-set.ts';
 import type { Evidence } from './evidence.ts';
-import type { Holder } from './reservation.ts';
-import type { Standing, Store } from './store.ts';
+import type { AddressOwner } from './reservation.ts';
+import type { ReservationState, Store } from './store.ts';
 
 /** So many addresses in a row are tried by reserving them; then one look at the folder tells which are taken. */
 const BLIND_TRIES = 16;
 
-/** Who asks for addresses. */
-export interface Claimant {
-  readonly holder: Holder;
-  /** What is noted of the container. */
+/** What an ADD asks for. */
+export interface AllocationRequest {
+  readonly owner: AddressOwner;
+  /** About the owner's container. */
   readonly evidence: Evidence;
-  /** Whether what it holds already is of an ADD that never finished, nor ever will: then it gets it back. */
+  /** Whether the owner's reservations are of an ADD that never finished, nor ever will: they are given out again. */
   readonly isRetry: boolean;
+  /** Addresses that were asked for, for whichever range sets they lie in. */
+  readonly addresses: readonly Address[];
 }
 
-/** Reserves an address of every set for a holder, or none. @throws CniError */
+/** Reserves an address of every set for an owner, or none. @throws CniError */
 export function allocate(
   store: Store,
   sets: readonly RangeSet[],
-  claimant: Claimant,
-  requested: readonly Address[],
+  request: AllocationRequest,
 ): ResultIp[] {
   using undo = new DisposableStack();
-  const { holder, isRetry } = claimant;
-  const held = store.addressesOf(holder);
-  if (isRetry) store.free(holder, held);
-  const rest = [...requested];
+  const { owner, isRetry } = request;
+  const reserved = store.addressesOf(owner);
+  if (isRetry) store.free(owner, reserved);
+  const { wanted, rest } = assignToSets(sets, request.addresses);
   const ips = sets.map((set, index) => {
     try {
-      const wanted = takeFrom(rest, set);
-      if (wanted === undefined && !isRetry) refuseSecond(held, set, holder);
-      const choice =
-        wanted === undefined
-          ? (regained(store, set, isRetry ? held : [], claimant) ??
-            next(store, set, index, claimant))
-          : fixed(store, set, wanted, claimant);
-      const { address, range } = choice;
-      undo.defer(() => store.free(holder, [address]));
+      const { address, range } = choose(
+        store,
+        { set, index, wanted: wanted[index] },
+        request,
+        reserved,
+      );
+      undo.defer(() => store.free(owner, [address]));
       store.setLastReserved(index, address);
       return { address: new Prefix(address, range.subnet.bits), gateway: range.gateway };
     } catch (error) {
@@ -57,15 +56,54 @@ export function allocate(
   return ips;
 }
 
-/** Takes the first requested address that lies in the set. */
-function takeFrom(requested: Address[], set: RangeSet): Address | undefined {
-  const index = requested.findIndex((address) => set.rangeOf(address) !== undefined);
-  return index < 0 ? undefined : requested.splice(index, 1)[0];
+/** Gives each set the first of the addresses that lies in it; `rest` are those that no set takes. */
+function assignToSets(
+  sets: readonly RangeSet[],
+  addresses: readonly Address[],
+): { wanted: (Address | undefined)[]; rest: Address[] } {
+  const rest = [...addresses];
+  const wanted = sets.map((set) => {
+    const index = rest.findIndex((address) => set.rangeOf(address) !== undefined);
+    return index < 0 ? undefined : rest.splice(index, 1)[0];
+  });
+  return { wanted, rest };
+}
+
+/** A range set, its number, and the address of it that was asked for, if any. */
+interface NumberedSet {
+  readonly set: RangeSet;
+  readonly index: number;
+  readonly wanted?: Address | undefined;
+}
+
+interface Choice {
+  readonly address: Address;
+  readonly range: AllocationRange;
+}
+
+function choose(
+  store: Store,
+  numbered: NumberedSet,
+  request: AllocationRequest,
+  reserved: readonly Address[],
+): Choice {
+  const { set, wanted } = numbered;
+  const { owner, isRetry } = request;
+  if (wanted !== undefined) return fixed(store, set, wanted, request);
+  if (!isRetry) refuseSecond(reserved, set, owner);
+  return (
+    (isRetry ? regained(store, set, reserved, request) : undefined) ??
+    next(store, numbered, request)
+  );
 }
 
 /** A runtime adds an attachment once. Its retry after a crash of its own must delete first. */
-function refuseSecond(held: readonly Address[], set: RangeSet, { containerID }: Holder): void {
-  const already = held.find((address) => set.rangeOf(address) !== undefined);
+function refuseSecond(
+  reserved: readonly Address[],
+  set: RangeSet,
+  { containerID }: AddressOwner,
+): void {
+  const already = reserved.find((address) => set.rangeOf(address) !== undefined);
   if (already !== undefined) {
     throw new CniError(
       CODE.INTERNAL,
@@ -75,38 +113,33 @@ function refuseSecond(held: readonly Address[], set: RangeSet, { containerID }: 
   }
 }
 
-interface Choice {
-  readonly address: Address;
-  readonly range: AllocationRange;
-}
-
 /** The address of the set that an unfinished ADD had. */
 function regained(
   store: Store,
   set: RangeSet,
-  held: readonly Address[],
-  { holder, evidence }: Claimant,
+  reserved: readonly Address[],
+  { owner, evidence }: AllocationRequest,
 ): Choice | undefined {
-  const address = held.find((own) => set.rangeOf(own) !== undefined);
+  const address = reserved.find((own) => set.rangeOf(own) !== undefined);
   const range = address && set.rangeOf(address);
   if (address === undefined || range === undefined) return undefined;
-  return store.reserve(address, holder, evidence) ? { address, range } : undefined;
+  return store.reserve(address, owner, evidence) ? { address, range } : undefined;
 }
 
 function fixed(
   store: Store,
   set: RangeSet,
   address: Address,
-  { holder, evidence }: Claimant,
+  { owner, evidence }: AllocationRequest,
 ): Choice {
   const range = set.rangeOf(address);
   if (range === undefined) throw new CniError(CODE.INTERNAL, `${address} not in range set ${set}`);
   if (address.equals(range.gateway)) {
     throw new CniError(CODE.INTERNAL, `requested ip ${address} is subnet's gateway`);
   }
-  const isReserved = () => store.reserve(address, holder, evidence);
+  const isReserved = () => store.reserve(address, owner, evidence);
   if (isReserved() || (store.reclaim(address) && isReserved())) return { address, range };
-  const { containerID, ifName } = store.holderOf(address) ?? {};
+  const { containerID, ifName } = store.ownerOf(address) ?? {};
   throw new CniError(
     CODE.INTERNAL,
     `requested IP address ${address} is not available in range set ${set}`,
@@ -116,38 +149,38 @@ function fixed(
   );
 }
 
-function next(store: Store, set: RangeSet, index: number, claimant: Claimant): Choice {
+function next(store: Store, numbered: NumberedSet, request: AllocationRequest): Choice {
+  const { set } = numbered;
   return (
-    firstFree(store, set, index, claimant) ??
-    (reclaim(store, set) ? firstFree(store, set, index, claimant) : undefined) ??
+    firstFree(store, numbered, request) ??
+    (reclaim(store, set) ? firstFree(store, numbered, request) : undefined) ??
     exhausted(store, set)
   );
 }
 
 function firstFree(
   store: Store,
-  set: RangeSet,
-  index: number,
-  { holder, evidence }: Claimant,
+  { set, index }: NumberedSet,
+  { owner, evidence }: AllocationRequest,
 ): Choice | undefined {
   let taken: ReadonlySet<string> = new Set();
   let tries = 0;
   for (const choice of set.candidates(store.lastReserved(index))) {
     if (taken.has(choice.address.toString())) continue;
-    if (store.reserve(choice.address, holder, evidence)) return choice;
+    if (store.reserve(choice.address, owner, evidence)) return choice;
     tries += 1;
     if (tries === BLIND_TRIES) taken = new Set(store.reserved().map(String));
   }
   return undefined;
 }
 
-/** Frees the set's addresses that nobody holds, or containers that are provably dead. @returns whether there were any */
+/** Frees the set's addresses whose owners are provably dead, or that have none. @returns whether there were any */
 const reclaim = (store: Store, set: RangeSet): boolean =>
-  heldOf(store.reserved(), set).filter((address) => store.reclaim(address)).length > 0;
+  reservedOf(store, set).filter((address) => store.reclaim(address)).length > 0;
 
-/** The addresses of a set that are held, the gateway's apart. */
-const heldOf = (reserved: readonly Address[], set: RangeSet): Address[] =>
-  reserved.filter((address) => {
+/** The reserved addresses of a set, without the gateway's. */
+const reservedOf = (store: Store, set: RangeSet): Address[] =>
+  store.reserved().filter((address) => {
     const range = set.rangeOf(address);
     return range !== undefined && !address.equals(range.gateway);
   });
@@ -166,12 +199,12 @@ function fullSet(store: Store, set: RangeSet): [message: string, advice: string]
       `it has no address but the gateway's (${gateways}), which is never given away: give the network a larger range, or another gateway`,
     ];
   }
-  const held = heldOf(store.reserved(), set);
-  const standings = held.map((address) => store.standingOf(address));
-  const count = (...kinds: Standing[]) => standings.filter((kind) => kinds.includes(kind)).length;
+  const states = reservedOf(store, set).map((address) => store.stateOf(address));
+  const count = (...kinds: ReservationState[]) =>
+    states.filter((state) => kinds.includes(state)).length;
   return [
     message,
-    `held: ${held.length}, of these ${count('live')} by live containers, ${count('dead', 'torn')} by dead ones, ` +
+    `held: ${states.length}, of these ${count('live')} by live containers, ${count('dead', 'corrupt')} by dead ones, ` +
       `${count('unknown')} by containers of which nothing is known. Each file in "${store.folder}" names its container: ` +
       `delete those that the runtime does not know, or give the network a larger range`,
   ];
@@ -179,8 +212,8 @@ function fullSet(store: Store, set: RangeSet): [message: string, advice: string]
 
 /** STATUS: an ADD would find an address of the set, if need be one of a dead container. */
 export function* checkFree(store: Store, set: RangeSet): Findings {
-  const held = heldOf(store.reserved(), set);
-  if (BigInt(held.length) < set.capacity) return;
-  const canBeHad = (address: Address) => ['dead', 'torn'].includes(store.standingOf(address));
-  if (!held.some(canBeHad)) yield unavailable(...fullSet(store, set));
+  const reserved = reservedOf(store, set);
+  if (BigInt(reserved.length) < set.capacity) return;
+  const canBeReclaimed = (address: Address) => ['dead', 'corrupt'].includes(store.stateOf(address));
+  if (!reserved.some(canBeReclaimed)) yield unavailable(...fullSet(store, set));
 }

@@ -6,6 +6,7 @@ import { Prefix } from '#lib/addr/prefix.ts';
 import { parseArgs } from '#lib/cni/args.ts';
 import { CniError, CODE, prefixed } from '#lib/cni/error.ts';
 import { parseJsonIfAny } from '#lib/cni/json.ts';
+import type { Call } from '#lib/cni/plugin.ts';
 import { refuseManyOfFamily, RouteConfig } from '#lib/cni/result.ts';
 import {
   address,
@@ -90,8 +91,20 @@ export const HostLocalTeardown = object(() => ({
 }));
 export type HostLocalTeardown = z.infer<typeof HostLocalTeardown>;
 
-/** The folder of the reservations of all networks. */
-export const dataDir = ({ ipam }: HostLocalTeardown): string => ipam?.dataDir || DEFAULT_DATA_DIR;
+/** Where a network's reservations are: its folder in that of all networks. */
+export interface NetworkFolder {
+  readonly dataDir: string;
+  readonly network: string;
+}
+
+/** The folder that a call is about. */
+export const networkFolder = ({
+  config: { ipam },
+  network,
+}: Pick<Call<HostLocalTeardown>, 'config' | 'network'>): NetworkFolder => ({
+  dataDir: ipam?.dataDir || DEFAULT_DATA_DIR,
+  network,
+});
 
 /**
  * The range sets in the order that numbers them: capability ipRanges, the old keys directly in `ipam`, `ranges`.

@@ -1,6 +1,7 @@
 /**
- * What is noted beside a reservation, to prove later that its container is gone: the boot, the container's network namespace.
- * A reservation without is the reference plugin's, or its evidence is lost; then only its age tells, if it is of an earlier boot.
+ * Evidence that a container is dead, kept beside its reservations: the boot, and the container's
+ * network namespace. A reservation without evidence is the reference plugin's, or its evidence is
+ * lost. Then only its age tells, if it is of an earlier boot.
  */
 import type { Attachment } from '#lib/cni/attachment.ts';
 import {
@@ -13,7 +14,7 @@ import {
 import { bootId, bootTimeNs } from '#lib/sys/boot.ts';
 import type { EvidenceEntry } from './config.ts';
 
-/** What is known of a container that holds addresses. */
+/** What an ADD writes down of its container. */
 export interface Evidence {
   readonly boot: string;
   /** Undefined where the namespace's path tells nothing. */
@@ -22,7 +23,7 @@ export interface Evidence {
   readonly isGuarded: boolean;
 }
 
-/** What can be told of the container that an ADD is for. @throws SysError */
+/** The evidence about the container that an ADD is for. @throws SysError */
 export function gatherEvidence({ netns }: Attachment, isGuarded: boolean): Evidence {
   return { boot: bootId(), sandbox: describeSandbox(netns), isGuarded };
 }
@@ -40,10 +41,10 @@ export const decodeEvidence = ({ boot, netns, guarded }: EvidenceEntry): Evidenc
 });
 
 /** Whether a container lives, as far as can be told. */
-export type Life = 'live' | 'dead' | 'unknown';
+export type Liveness = 'live' | 'dead' | 'unknown';
 
 /** What the evidence proves today. @throws SysError */
-export function lifeOf({ boot, sandbox }: Evidence): Life {
+export function livenessOf({ boot, sandbox }: Evidence): Liveness {
   // Where /proc does not tell, the boot is empty.
   if (boot === '' || bootId() === '') return 'unknown';
   if (boot !== bootId()) return 'dead';
@@ -54,8 +55,11 @@ export function lifeOf({ boot, sandbox }: Evidence): Life {
 /** Asked once: there may be thousands of reservations. */
 let began: bigint | undefined;
 
-/** What the age of a reservation without evidence proves. Nothing of a container outlives the boot. @throws SysError */
-export function lifeByAge(modifiedNs: bigint): Life {
+/**
+ * What the age of a reservation without evidence proves: no container outlives the boot.
+ * @throws SysError
+ */
+export function livenessByAge(modifiedNs: bigint): Liveness {
   began ??= bootTimeNs();
   return began !== undefined && modifiedNs < began ? 'dead' : 'unknown';
 }

@@ -7,14 +7,14 @@ import { staleness } from '#lib/ownership/staleness.ts';
 import { readText } from '#lib/sys/file.ts';
 import { allocate, checkFree } from './allocator.ts';
 import {
-  dataDir,
   HostLocalConfig,
   HostLocalTeardown,
+  networkFolder,
   rangeSets,
   requestedAddresses,
 } from './config.ts';
 import { gatherEvidence } from './evidence.ts';
-import { encodeHolder } from './reservation.ts';
+import { encodeOwner } from './reservation.ts';
 import { parseResolvConf } from './resolv-conf.ts';
 import { Store } from './store.ts';
 import { neverFinished } from './unfinished.ts';
@@ -25,47 +25,48 @@ export const hostLocal = definePlugin({
   config: HostLocalConfig,
   teardown: HostLocalTeardown,
 
-  add({ config, cniVersion, network, attachment, env, isDelegate }) {
+  add(call) {
+    const { config, cniVersion, attachment, env, isDelegate } = call;
     const sets = rangeSets(config, cniVersion);
-    const requested = requestedAddresses(config, env);
+    const addresses = requestedAddresses(config, env);
     const { resolvConf = '', routes = [] } = config.ipam ?? {};
     const dns = resolvConf === '' ? NO_DNS : parseResolvConf(readText(resolvConf));
-    using store = new Store(dataDir(config), network);
+    using store = new Store(networkFolder(call));
     const evidence = gatherEvidence(attachment, isDelegate);
-    const claimant = { holder: attachment, evidence, isRetry: neverFinished(store, attachment) };
-    const ips = allocate(store, sets, claimant, requested);
+    const isRetry = neverFinished(store, attachment);
+    const ips = allocate(store, sets, { owner: attachment, evidence, isRetry, addresses });
     if (isDelegate) store.guard(attachment);
     return { interfaces: [], ips, routes, dns };
   },
 
   *check(call) {
     requireSound(call);
-    using store = open(call);
+    using store = Store.openIfAny(networkFolder(call));
     const { containerID } = call.attachment;
-    const held = store?.addressesOf(call.attachment) ?? [];
-    const heldByContainer = store?.addressesOf({ containerID, ifName: '' }) ?? [];
-    if (held.length + heldByContainer.length === 0) {
+    const own = store?.addressesOf(call.attachment) ?? [];
+    const ofContainer = store?.addressesOf({ containerID, ifName: '' }) ?? [];
+    if (own.length + ofContainer.length === 0) {
       yield broken(`host-local: Failed to find address added by container ${containerID}`);
     }
   },
 
   del(call) {
-    using store = open(call);
+    using store = Store.openIfAny(networkFolder(call));
     store?.release(call.attachment);
   },
 
   gc(call) {
-    using store = open(call);
+    using store = Store.openIfAny(networkFolder(call));
     // Files of very old releases name the container alone.
-    const isStale = staleness(call, encodeHolder, ({ containerID }) => containerID);
-    store?.releaseAll((holder, address) =>
-      isStale(encodeHolder(holder), () => store.standingOf(address) === 'dead'),
+    const isStale = staleness(call, encodeOwner, ({ containerID }) => containerID);
+    store?.releaseAll((owner, address) =>
+      isStale(encodeOwner(owner), () => store.stateOf(address) === 'dead'),
     );
   },
 
   *status(call) {
     const sets = rangeSets(call.config, call.cniVersion);
-    using store = open(call);
+    using store = Store.openIfAny(networkFolder(call));
     for (const set of sets) if (store !== undefined) yield* checkFree(store, set);
   },
 });
@@ -74,7 +75,3 @@ export const hostLocal = definePlugin({
 function requireSound({ config, cniVersion }: Call<HostLocalConfig>): void {
   rangeSets(config, cniVersion);
 }
-
-/** The network's reservations, if there ever were any. */
-const open = ({ config, network }: Call<HostLocalTeardown>): Store | undefined =>
-  Store.openIfAny(dataDir(config), network);

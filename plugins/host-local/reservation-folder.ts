@@ -1,6 +1,6 @@
 /**
- * The reservations of one network on disk, as the reference plugin has them: <dataDir>/<network>/ holds a file for each address in
- * use, and `last_reserved_ip.N`. Who changes it has its lock.
+ * The reservations of one network on disk, as the reference plugin has them: <dataDir>/<network>/
+ * holds a file for each reserved address, and `last_reserved_ip.N`. Whoever changes it has its lock.
  */
 import type { Address } from '#lib/addr/address.ts';
 import { sysError } from '#lib/sys/error.ts';
@@ -9,28 +9,32 @@ import { lockFileIfFree } from '#lib/sys/lock.ts';
 import { recover } from '#lib/sys/recover.ts';
 import { readStateIfRegular, stateFileId } from '#lib/sys/state-file.ts';
 import { discardFile, TemporaryFile } from '#lib/sys/temporary-file.ts';
-import { addressOfFile, decodeHolder, encodeHolder, type Holder } from './reservation.ts';
+import { type AddressOwner, addressOfFile, decodeOwner, encodeOwner } from './reservation.ts';
 
-/** A reserved address, and when its file was written: the evidence is of that file and of no later one with its name. */
-export interface Reserved {
+/** A reserved address, and when its file was written: evidence is about that file, not about a later one of its name. */
+export interface Reservation {
   readonly address: Address;
   /** Nanoseconds since 1970. */
   readonly writtenNs: bigint;
 }
 
 /**
- * What a file says. `torn`: it is empty or zeros, what a crash leaves, and reserves nothing; `foreign`: some text that we can't read;
- * undefined: it is no file, or can't be read, nobody knows whose it is.
+ * The content of a file. `corrupt`: it is empty or zeros, as after a crash, and reserves nothing;
+ * `foreign`: a text that names no owner; undefined: it is no file, or can't be read, so that its owner
+ * is not known.
  */
-export type Content = Holder | 'torn' | 'foreign' | undefined;
+export type Content = AddressOwner | 'corrupt' | 'foreign' | undefined;
 
-/** The files that this process made, by device and inode: what it undoes is its own. Guarded, they stay open: no inode comes back. */
+/**
+ * The files that this process made, by device and inode: an undo frees nothing else. Guarded files
+ * stay open, so that no later file gets the inode of one of them.
+ */
 const madeHere = new Set<string>();
 
 /** The folder of a network. */
 export class ReservationFolder {
   readonly path: string;
-  /** Whether no temporary file of this call stayed. */
+  /** Whether no temporary file of this call is left. */
   #isTidy = true;
 
   constructor(path: string) {
@@ -41,7 +45,7 @@ export class ReservationFolder {
     return join(this.path, address.toString());
   }
 
-  /** Every address that a file stands for, whoever holds it. @throws SysError */
+  /** Every address that has a file, whoever its owner is. @throws SysError */
   list(): Address[] {
     return listFolder(this.path)
       .map(addressOfFile)
@@ -55,13 +59,26 @@ export class ReservationFolder {
   read(address: Address): Content {
     const text = readable(this.#file(address));
     if (text === undefined) return undefined;
-    return decodeHolder(text) ?? (/^[\0\s]*$/.test(text) ? 'torn' : 'foreign');
+    return decodeOwner(text) ?? (/^[\0\s]*$/.test(text) ? 'corrupt' : 'foreign');
   }
 
-  /** Who holds an address, as far as its file tells. */
-  holderOf(address: Address): Holder | undefined {
+  /** The owner of an address, as far as its file tells. */
+  ownerOf(address: Address): AddressOwner | undefined {
     const content = this.read(address);
-    return content === 'torn' || content === 'foreign' ? undefined : content;
+    return content === 'corrupt' || content === 'foreign' ? undefined : content;
+  }
+
+  /** The reservations of every owner, by reading all files. @throws SysError */
+  listByOwner(): { owner: AddressOwner; reservations: Reservation[] }[] {
+    const owners = new Map<string, { owner: AddressOwner; reservations: Reservation[] }>();
+    for (const address of this.list()) {
+      const owner = this.ownerOf(address);
+      if (owner === undefined) continue;
+      const entry = owners.get(encodeOwner(owner)) ?? { owner, reservations: [] };
+      entry.reservations.push({ address, writtenNs: this.writtenNs(address) });
+      owners.set(encodeOwner(owner), entry);
+    }
+    return [...owners.values()];
   }
 
   /** When an address's file was written, in nanoseconds since 1970. @throws SysError */
@@ -70,12 +87,16 @@ export class ReservationFolder {
   }
 
   /**
-   * Reserves an address: its file appears whole. `announce` is told of it just before. @returns false if somebody has it
-   * @throws SysError
+   * Reserves an address: its file appears whole. `announce` gets the reservation just before that.
+   * @returns false if the address is reserved already. @throws SysError
    */
-  add(address: Address, holder: Holder, announce: (reserved: Reserved) => void): boolean {
+  add(
+    address: Address,
+    owner: AddressOwner,
+    announce: (reservation: Reservation) => void,
+  ): boolean {
     const path = this.#file(address);
-    const temporary = new TemporaryFile(path, encodeHolder(holder));
+    const temporary = new TemporaryFile(path, encodeOwner(owner));
     using undo = new DisposableStack();
     undo.defer(() => {
       temporary[Symbol.dispose]();
@@ -112,7 +133,7 @@ export class ReservationFolder {
     deleteFile(this.#file(address));
   }
 
-  /** Removes the temporary files that calls left. @throws SysError */
+  /** Removes the temporary files that other calls left. @throws SysError */
   tidy(): void {
     const left = listFolder(this.path).filter((name) => name.startsWith(TEMPORARY));
     this.#isTidy = left.filter((name) => !discardFile(join(this.path, name))).length === 0;
@@ -132,7 +153,8 @@ export class ReservationFolder {
   setLastReserved(set: number, address: Address): void {
     const path = this.#marker(set);
     using file = new TemporaryFile(path, address.toString());
-    // Away first: ext4 begins to write to the disk when a file takes the place of another, and a call that dies here loses only a hint.
+    // The old file is deleted first: ext4 starts to write to the disk when a file replaces another.
+    // A call that dies in between loses only a hint.
     deleteFile(path);
     file.moveTo(path);
   }

@@ -5,15 +5,18 @@ import { isName } from '#lib/cni/environment.ts';
 
 const LINE_BREAK = '\r\n';
 
-/** Who holds an address. `ifName` is empty in files of very old releases, which name the container alone. */
-export type Holder = AttachmentKey;
+/**
+ * The attachment that an address is reserved for. `ifName` is empty in files of very old releases,
+ * which name the container alone.
+ */
+export type AddressOwner = AttachmentKey;
 
-/** The content of a holder's files. */
-export const encodeHolder = ({ containerID, ifName }: Holder): string =>
+/** The content of an owner's files. */
+export const encodeOwner = ({ containerID, ifName }: AddressOwner): string =>
   ifName === '' ? containerID : `${containerID}${LINE_BREAK}${ifName}`;
 
-/** Reads a file's content; undefined if it is empty or torn: what a crash left, which reserves nothing. */
-export function decodeHolder(content: string): Holder | undefined {
+/** Reads a file's content; undefined if it names no owner. */
+export function decodeOwner(content: string): AddressOwner | undefined {
   const [containerID = '', ifName = '', ...more] = content.trim().split(LINE_BREAK);
   if (!isName(containerID) || more.length > 0 || ifName.includes('\0')) return undefined;
   return { containerID, ifName };
@@ -26,7 +29,7 @@ export function addressOfFile(name: string): Address | undefined {
     const address = Address.parse(name);
     return address.toString() === name ? address : undefined;
   } catch {
-    // A name of somebody else's.
+    // Another program's file.
     return undefined;
   }
 }

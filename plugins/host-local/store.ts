@@ -1,9 +1,11 @@
 /**
- * The reservations of one network, under the reference plugin's lock, so that both may work on a node at once.
+ * The reservations of one network, under the reference plugin's lock, so that both plugins may work
+ * on a node at once.
  *
- * An index by holder spares reading all of them. At the end of a call both folders get one modification time, of long ago; as
- * long as they have it, nobody else has added or removed a file. When they do not (the reference plugin was here, a call of
- * ours died, the machine was started anew, somebody tidied up) every reservation is read once and the index made anew.
+ * With an index by owner a call need not read all of them. At the end of a call both folders get the
+ * same modification time, of long ago. As long as they have it, nobody else has added or removed a
+ * file. When they do not have it, every reservation is read once and the index is made anew: the
+ * reference plugin was here, a call of ours died, the machine was started anew, or somebody tidied up.
  */
 import type { Address } from '#lib/addr/address.ts';
 import { sameAttachment } from '#lib/cni/attachment.ts';
@@ -13,79 +15,78 @@ import { sysError } from '#lib/sys/error.ts';
 import { lockFile } from '#lib/sys/lock.ts';
 import { instanceOf, recover } from '#lib/sys/recover.ts';
 import { ensureStateFolder } from '#lib/sys/state-file.ts';
-import { type Evidence, type Life, lifeByAge, lifeOf } from './evidence.ts';
-import { HolderIndex, type Holding, TornIndex } from './holder-index.ts';
-import { encodeHolder, type Holder } from './reservation.ts';
-import { ReservationFolder, type Reserved } from './reservation-folder.ts';
+import type { NetworkFolder } from './config.ts';
+import { type Evidence, type Liveness, livenessByAge, livenessOf } from './evidence.ts';
+import { CorruptIndex, OwnerIndex, type OwnerRecord } from './owner-index.ts';
+import { type AddressOwner, encodeOwner } from './reservation.ts';
+import { type Reservation, ReservationFolder } from './reservation-folder.ts';
 import { isStepTime, newStepTime } from './step-time.ts';
 
 /** The reference plugin's modes. */
 const FOLDER_MODE = 0o755;
 const LOCK_MODE = 0o750;
 
-/** What can be told of a reservation: nobody has it (its file is empty or torn), or how its container is. */
-export type Standing = 'torn' | Life;
+/** How the owner of a reservation is; `corrupt`: the file names no owner, and reserves nothing. */
+export type ReservationState = 'corrupt' | Liveness;
 
 /** The reservations of a network, locked; `using` gives the lock back. */
 export class Store implements Disposable {
   readonly folder: string;
   readonly #files: ReservationFolder;
-  readonly #index: HolderIndex;
+  readonly #index: OwnerIndex;
   readonly #lock: Disposable;
-  /** What each holder has, by the content of its files: known once all were read in this call. */
-  #scanned: Map<string, Holding> | undefined;
-  /** Whether it was looked at if index and reservations agree; from then on they do, or `#scanned` tells. */
-  #looked = false;
-  #changed = false;
-  /** Something failed half-way: index and reservations may disagree. */
-  #unsound = false;
+  /** The records by owner, as the files have them: known once all files were read in this call. */
+  #scanned: Map<string, OwnerRecord> | undefined;
+  /** Whether this call has compared index and files. From then on they agree, or `#scanned` is set. */
+  #isCompared = false;
+  #isChanged = false;
+  /** A change failed half-way: index and files may disagree. */
+  #isUnsound = false;
 
   /** Opens the folder, making it if need be, and takes the lock. @throws LockTimeout, SysError */
-  constructor(dataDir: string, network: string) {
-    this.folder = join(dataDir, network);
+  constructor(place: NetworkFolder) {
+    this.folder = folderOf(place);
     ensureStateFolder(this.folder, FOLDER_MODE);
     this.#lock = lockFile(join(this.folder, 'lock'), LOCK_MODE);
     this.#files = new ReservationFolder(this.folder);
-    this.#index = new HolderIndex(dataDir, network);
+    this.#index = new OwnerIndex(place);
   }
 
-  /** The same, but undefined when the network has no folder: then nothing is reserved. */
-  static openIfAny(dataDir: string, network: string): Store | undefined {
-    return statIfAny(join(dataDir, network)) === undefined
-      ? undefined
-      : new Store(dataDir, network);
+  /** Opens the folder if there is one; without one nothing is reserved. @throws LockTimeout, SysError */
+  static openIfAny(place: NetworkFolder): Store | undefined {
+    return statIfAny(folderOf(place)) === undefined ? undefined : new Store(place);
   }
 
-  /** The addresses that a holder has. @throws SysError */
-  addressesOf(holder: Holder): Address[] {
-    return this.#reservedOf(holder).map(({ address }) => address);
+  /** The addresses that are reserved for an owner. @throws SysError */
+  addressesOf(owner: AddressOwner): Address[] {
+    return this.#reservationsOf(owner).map(({ address }) => address);
   }
 
-  /** Every address that a file stands for, whoever holds it. @throws SysError */
+  /** Every address that is reserved, for whomever. @throws SysError */
   reserved(): Address[] {
     return this.#files.list();
   }
 
-  /** Who holds an address, as far as its file tells. */
-  holderOf(address: Address): Holder | undefined {
-    return this.#files.holderOf(address);
+  /** The owner of an address, as far as its file tells. */
+  ownerOf(address: Address): AddressOwner | undefined {
+    return this.#files.ownerOf(address);
   }
 
-  /** Reserves an address for a holder. @returns false if somebody has it. @throws SysError */
-  reserve(address: Address, holder: Holder, evidence: Evidence): boolean {
+  /** Reserves an address for an owner. @returns false if it is reserved already. @throws SysError */
+  reserve(address: Address, owner: AddressOwner, evidence: Evidence): boolean {
     if (this.#files.has(address)) return false;
     return this.#change(() => {
       using undo = new DisposableStack();
-      const isAdded = this.#files.add(address, holder, (reserved) => {
-        const before = this.#reservedOf(holder);
-        const known = this.#noted(holder)?.evidence;
-        undo.defer(() => this.#note({ holder, reserved: before, evidence: known }));
-        // What the reference plugin reserved for the same holder is not known by what is known of ours.
-        const isOurs = before.length === 0 || this.#evidenceOf(holder, before) !== undefined;
-        // Before the file is there: whenever this call dies, there is evidence of what it made.
-        this.#note({
-          holder,
-          reserved: [...before, reserved],
+      const isAdded = this.#files.add(address, owner, (reservation) => {
+        const before = this.#reservationsOf(owner);
+        const known = this.#recordOf(owner)?.evidence;
+        undo.defer(() => this.#record({ owner, reservations: before, evidence: known }));
+        // Our evidence says nothing about what the reference plugin reserved for the same owner.
+        const isOurs = before.length === 0 || this.#evidenceOf(owner, before) !== undefined;
+        // Before the file is there: whenever this call dies, there is evidence about what it made.
+        this.#record({
+          owner,
+          reservations: [...before, reservation],
           evidence: isOurs ? evidence : undefined,
         });
       });
@@ -94,78 +95,90 @@ export class Store implements Disposable {
     });
   }
 
-  /** What can be told of the reservation of an address. @throws SysError */
-  standingOf(address: Address): Standing {
+  /** The state of the reservation of an address. @throws SysError */
+  stateOf(address: Address): ReservationState {
     const content = this.#files.read(address);
-    if (content === 'torn' || content === undefined) return content ?? 'unknown';
+    if (content === 'corrupt' || content === undefined) return content ?? 'unknown';
     const writtenNs = this.#files.writtenNs(address);
-    if (content === 'foreign') return lifeByAge(writtenNs);
+    if (content === 'foreign') return livenessByAge(writtenNs);
     const evidence = this.#evidenceOf(content, [{ address, writtenNs }]);
-    return evidence === undefined ? lifeByAge(writtenNs) : lifeOf(evidence);
+    return evidence === undefined ? livenessByAge(writtenNs) : livenessOf(evidence);
   }
 
-  /** What is known of the container that has all that this holder has; undefined if any of it is not ours. @throws SysError */
-  evidenceOf(holder: Holder): Evidence | undefined {
-    return this.#evidenceOf(holder, this.#reservedOf(holder));
+  /** The evidence about an owner; undefined if any of its reservations is not ours. @throws SysError */
+  evidenceOf(owner: AddressOwner): Evidence | undefined {
+    return this.#evidenceOf(owner, this.#reservationsOf(owner));
   }
 
-  #evidenceOf(holder: Holder, reserved: readonly Reserved[]): Evidence | undefined {
-    const noted = this.#noted(holder);
-    return noted && isNotedIn(noted, reserved) ? noted.evidence : undefined;
+  #evidenceOf(owner: AddressOwner, reservations: readonly Reservation[]): Evidence | undefined {
+    const record = this.#recordOf(owner);
+    return record && covers(record, reservations) ? record.evidence : undefined;
   }
 
-  /** Frees an address that nobody holds, or a container that is provably dead. @returns whether it was so. @throws SysError */
+  /**
+   * Frees an address whose owner is provably dead, or whose file is corrupt.
+   * @returns whether it was so. @throws SysError
+   */
   reclaim(address: Address): boolean {
-    const standing = this.standingOf(address);
-    if (standing !== 'torn' && standing !== 'dead') return false;
-    const holder = this.#files.holderOf(address);
-    if (holder === undefined) this.#change(() => this.#files.delete(address));
-    else this.free(holder, [address]);
+    const state = this.stateOf(address);
+    if (state !== 'corrupt' && state !== 'dead') return false;
+    const owner = this.#files.ownerOf(address);
+    if (owner === undefined) this.#change(() => this.#files.delete(address));
+    else this.free(owner, [address]);
     return true;
   }
 
-  /** Frees some of a holder's addresses. @throws SysError */
-  free(holder: Holder, addresses: readonly Address[]): void {
+  /** Frees some of an owner's addresses. @throws SysError */
+  free(owner: AddressOwner, addresses: readonly Address[]): void {
     if (addresses.length === 0) return;
     this.#change(() => {
       const freed = new Set(addresses.map(String));
-      const rest = this.#reservedOf(holder).filter(({ address }) => !freed.has(String(address)));
+      const reservations = this.#reservationsOf(owner).filter(
+        ({ address }) => !freed.has(String(address)),
+      );
       for (const address of addresses) this.#files.delete(address);
-      this.#note({ holder, reserved: rest, evidence: this.#noted(holder)?.evidence });
+      this.#record({ owner, reservations, evidence: this.#recordOf(owner)?.evidence });
     });
   }
 
   /**
-   * Frees what a holder has; if it has nothing, what very old releases reserved for the container. A process that undoes its ADD
-   * frees what it reserved itself, not what a later ADD has by now. @throws SysError
+   * Frees an owner's addresses; if it has none, those that very old releases reserved for the
+   * container. A process that undoes its ADD frees only what it reserved itself: a later ADD may have
+   * reserved addresses for the same owner. @throws SysError
    */
-  release(holder: Holder): void {
-    const own = this.addressesOf(holder).filter((address) => this.#files.isOwn(address));
-    const container: Holder = { ...holder, ifName: '' };
-    if (own.length > 0) this.free(holder, own);
+  release(owner: AddressOwner): void {
+    const own = this.addressesOf(owner).filter((address) => this.#files.isOwn(address));
+    const container: AddressOwner = { ...owner, ifName: '' };
+    if (own.length > 0) this.free(owner, own);
     else this.free(container, this.addressesOf(container));
   }
 
-  /** Frees all addresses whose holder is unwanted, and those of torn files. @throws AggregateError of those that can't be freed */
-  releaseAll(isUnwanted: (holder: Holder, address: Address) => boolean): void {
-    const doomed = this.reserved().filter((address) => {
+  /**
+   * Frees all addresses whose owner is unwanted, and those of corrupt files.
+   * @throws AggregateError of those that can't be freed
+   */
+  releaseAll(isUnwanted: (owner: AddressOwner, address: Address) => boolean): void {
+    const unwanted = this.reserved().filter((address) => {
       const content = this.#files.read(address);
       if (content === undefined || content === 'foreign') return false;
-      return content === 'torn' || isUnwanted(content, address);
+      return content === 'corrupt' || isUnwanted(content, address);
     });
     const release = (address: Address) => (): void =>
       this.#change(() => this.#files.delete(address));
-    cleanUp(...doomed.map(release), () => this.#scan());
+    cleanUp(...unwanted.map(release), () => this.#scan());
   }
 
-  /** Locks what a holder has until this process ends: as long as that lives, the ADD may yet be finished. @throws SysError */
-  guard(holder: Holder): void {
-    for (const address of this.addressesOf(holder)) this.#files.guard(address);
+  /**
+   * Locks an owner's reservations until this process ends: as long as it lives, it may still finish
+   * the ADD. @throws SysError
+   */
+  guard(owner: AddressOwner): void {
+    for (const address of this.addressesOf(owner)) this.#files.guard(address);
   }
 
-  /** Whether the process that guards what a holder has is still there. @throws SysError */
-  isGuarded(holder: Holder): boolean {
-    return this.addressesOf(holder).some((address) => this.#files.isGuarded(address));
+  /** Whether the process that guards an owner's reservations is still there. @throws SysError */
+  isGuarded(owner: AddressOwner): boolean {
+    return this.addressesOf(owner).some((address) => this.#files.isGuarded(address));
   }
 
   /** The address that was given out last of a range set, if that is known. */
@@ -178,102 +191,95 @@ export class Store implements Disposable {
     this.#change(() => this.#files.setLastReserved(set, address));
   }
 
-  /** Gives the lock back, after noting that index and reservations agree. */
+  /** Gives the lock back. Before that it marks index and files as in step. */
   [Symbol.dispose](): void {
     using _lock = this.#lock;
-    if (!this.#changed) return;
+    if (!this.#isChanged) return;
     this.#tryIndex(() => {
-      // What failed once may work now; if not, the next call does it.
-      if (this.#unsound || !this.#files.isTidy) this.#scan();
-      if (!this.#unsound) this.#markInStep();
+      // A change that failed may work now; if it does not, the next call tries again.
+      if (this.#isUnsound || !this.#files.isTidy) this.#scan();
+      if (!this.#isUnsound) this.#markInStep();
     });
   }
 
   /**
-   * What a holder has: what the files say. A file that says something else than the index was rewritten in place, which does not show in the
-   * folder: then all of them are read.
+   * An owner's reservations, as the files have them. If a file disagrees with the index, it was
+   * rewritten in place, which does not change the folder's time: then all files are read.
    */
-  #reservedOf(holder: Holder): Reserved[] {
-    const noted = this.#noted(holder)?.reserved ?? [];
-    const own = noted.filter(({ address }) => {
-      const found = this.#files.holderOf(address);
-      return found !== undefined && sameAttachment(found, holder);
+  #reservationsOf(owner: AddressOwner): Reservation[] {
+    const recorded = this.#recordOf(owner)?.reservations ?? [];
+    const own = recorded.filter(({ address }) => {
+      const found = this.#files.ownerOf(address);
+      return found !== undefined && sameAttachment(found, owner);
     });
-    if (own.length === noted.length || this.#scanned !== undefined) return own;
+    if (own.length === recorded.length || this.#scanned !== undefined) return own;
     this.#scan();
-    return this.#reservedOf(holder);
+    return this.#reservationsOf(owner);
   }
 
-  /** What index or scan say of a holder. */
-  #noted(holder: Holder): Holding | undefined {
-    this.#lookOnce();
-    return this.#scanned?.get(encodeHolder(holder)) ?? this.#indexed(holder);
+  /** An owner's record, from the scan or the index. */
+  #recordOf(owner: AddressOwner): OwnerRecord | undefined {
+    this.#compareOnce();
+    return this.#scanned?.get(encodeOwner(owner)) ?? this.#indexed(owner);
   }
 
-  #indexed(holder: Holder): Holding | undefined {
-    // After a scan the index says nothing that is not known.
+  #indexed(owner: AddressOwner): OwnerRecord | undefined {
+    // A scan replaces what can't be read of the index.
     return recover(
-      () => this.#index.get(holder),
-      instanceOf(TornIndex),
+      () => this.#index.get(owner),
+      instanceOf(CorruptIndex),
       () => {
         if (this.#scanned === undefined) this.#scan();
-        return this.#scanned?.get(encodeHolder(holder));
+        return this.#scanned?.get(encodeOwner(owner));
       },
     );
   }
 
-  #note(holding: Holding): void {
-    this.#scanned?.set(encodeHolder(holding.holder), holding);
-    this.#tryIndex(() => this.#index.set(holding));
+  #record(record: OwnerRecord): void {
+    this.#scanned?.set(encodeOwner(record.owner), record);
+    this.#tryIndex(() => this.#index.set(record));
   }
 
-  /** A full disk must not keep anybody from giving addresses back: an index that can't be written is made anew later. */
+  /** A full disk must not keep a DEL from freeing addresses: an index that can't be written is made anew later. */
   #tryIndex(body: () => void): void {
     recover(body, sysError(), () => {
-      this.#unsound = true;
+      this.#isUnsound = true;
     });
   }
 
-  #lookOnce(): void {
-    if (this.#looked) return;
-    this.#looked = true;
+  #compareOnce(): void {
+    if (this.#isCompared) return;
+    this.#isCompared = true;
     const { modifiedNs } = this.#files;
     if (!isStepTime(modifiedNs) || this.#index.modifiedNs !== modifiedNs) this.#scan();
   }
 
-  /** Changes the folder. What fails half-way leaves index and reservations out of step. */
+  /** Changes the files. A change that fails half-way leaves index and files out of step. */
   #change<T>(body: () => T): T {
-    this.#lookOnce();
-    this.#changed = true;
+    this.#compareOnce();
+    this.#isChanged = true;
     try {
       return body();
     } catch (error) {
-      this.#unsound = true;
+      this.#isUnsound = true;
       throw error;
     }
   }
 
-  /** Reads every reservation, and makes the index anew; evidence is kept where it is of the very files that are there. */
+  /** Reads every reservation and makes the index anew. Evidence is kept if it is about these very files. */
   #scan(): void {
-    this.#changed = true;
-    this.#unsound = false;
+    this.#isChanged = true;
+    this.#isUnsound = false;
     this.#files.tidy();
-    const found = new Map<string, { holder: Holder; reserved: Reserved[] }>();
-    for (const address of this.#files.list()) {
-      const holder = this.#files.holderOf(address);
-      if (holder === undefined) continue;
-      const entry = found.get(encodeHolder(holder)) ?? { holder, reserved: [] };
-      entry.reserved.push({ address, writtenNs: this.#files.writtenNs(address) });
-      found.set(encodeHolder(holder), entry);
-    }
+    const found = this.#files.listByOwner();
     this.#scanned = new Map();
-    for (const [key, { holder, reserved }] of found) {
-      const noted = this.#indexed(holder);
-      const evidence = noted && isNotedIn(noted, reserved) ? noted.evidence : undefined;
-      this.#scanned.set(key, { holder, reserved, evidence });
+    for (const { owner, reservations } of found) {
+      const record = this.#indexed(owner);
+      const evidence = record && covers(record, reservations) ? record.evidence : undefined;
+      this.#scanned.set(encodeOwner(owner), { owner, reservations, evidence });
     }
-    const holdings = [...this.#scanned.values()];
-    this.#tryIndex(() => this.#index.replace(holdings));
+    const records = [...this.#scanned.values()];
+    this.#tryIndex(() => this.#index.replace(records));
   }
 
   #markInStep(): void {
@@ -283,8 +289,10 @@ export class Store implements Disposable {
   }
 }
 
-/** Whether what was noted is of these very files. */
-const isNotedIn = (noted: Holding, reserved: readonly Reserved[]): boolean =>
-  reserved.every(({ address, writtenNs }) =>
-    noted.reserved.some((its) => its.address.equals(address) && its.writtenNs === writtenNs),
+const folderOf = ({ dataDir, network }: NetworkFolder): string => join(dataDir, network);
+
+/** Whether a record is about these very files. */
+const covers = (record: OwnerRecord, reservations: readonly Reservation[]): boolean =>
+  reservations.every(({ address, writtenNs }) =>
+    record.reservations.some((its) => its.address.equals(address) && its.writtenNs === writtenNs),
   );

@@ -6,15 +6,15 @@ import { Address } from '#lib/addr/address.ts';
 import { Store } from '#plugins/host-local/store.ts';
 import { temporaryFolder } from '#test/folder.ts';
 
-const HOLDER = { containerID: 'cid1', ifName: 'eth0' };
+const OWNER = { containerID: 'cid1', ifName: 'eth0' };
 const EVIDENCE = { boot: 'b', sandbox: undefined, isGuarded: true };
 
 test('what an ADD undoes is its own: not what a later ADD of the same container has by now', (t) => {
   const folder = temporaryFolder(t);
   const [mine, its] = [Address.parse('10.1.0.2'), Address.parse('10.1.0.3')];
   {
-    using store = new Store(folder, 'net1');
-    t.true(store.reserve(mine, HOLDER, EVIDENCE));
+    using store = new Store({ dataDir: folder, network: 'net1' });
+    t.true(store.reserve(mine, OWNER, EVIDENCE));
   }
   // A DEL came, then another ADD.
   rmSync(join(folder, 'net1', String(mine)));
@@ -24,8 +24,8 @@ test('what an ADD undoes is its own: not what a later ADD of the same container 
     writeFileSync(join(folder, 'net1', String(address)), 'cid1\r\neth0');
   }
   {
-    using store = new Store(folder, 'net1');
-    store.release(HOLDER);
+    using store = new Store({ dataDir: folder, network: 'net1' });
+    store.release(OWNER);
   }
   const left = readdirSync(join(folder, 'net1')).filter((name) => name.startsWith('10.'));
   t.deepEqual(left, [String(mine), String(its)]);
