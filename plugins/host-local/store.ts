@@ -142,15 +142,17 @@ export class Store implements Disposable {
   }
 
   /**
-   * Frees an owner's addresses; if it has none, those that very old releases reserved for the
-   * container. A process that undoes its ADD frees only what it reserved itself: a later ADD may have
-   * reserved addresses for the same owner. @throws SysError
+   * Frees an owner's addresses, and those that very old releases reserved for the container alone. A
+   * process that undoes its ADD frees only what it reserved itself: a later ADD may have reserved
+   * addresses for the same owner. @throws SysError
    */
   release(owner: AddressOwner): void {
-    const own = this.addressesOf(owner).filter((address) => this.#files.isOwn(address));
-    const container: AddressOwner = { ...owner, ifName: '' };
-    if (own.length > 0) this.free(owner, own);
-    else this.free(container, this.addressesOf(container));
+    for (const one of [owner, { ...owner, ifName: '' }]) {
+      this.free(
+        one,
+        this.addressesOf(one).filter((address) => this.#files.isOwn(address)),
+      );
+    }
   }
 
   /**
