@@ -76,6 +76,7 @@ const PROBES: readonly Probe[] = [
   refused('test', '#scripts/bench/side.ts'),
   refused('test/root', '#scripts/fuzz/watch.ts'),
   refused('test/fuzz', '../node.ts'),
+  refused('scripts/kernels', '#test/node.ts'),
   refused('scripts/world', '#test/node.ts'),
   refused('scripts/world', '#lib/sys/netns.ts'),
   refused('scripts/world', '#scripts/demo/show.ts'),

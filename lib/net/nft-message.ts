@@ -1,7 +1,4 @@
-/**
- * nf_tables requests (linux/netfilter/nf_tables.h): tables, chains, rules, maps and their elements.
- * Pure: values to bytes.
- */
+/** nf_tables requests (linux/netfilter/nf_tables.h), as values turned into bytes. Pure. */
 import { attr, type Attribute, encodeAttributes } from './attribute.ts';
 import { NLM_F } from './message.ts';
 import type { Request } from './netlink.ts';

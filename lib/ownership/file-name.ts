@@ -8,8 +8,8 @@ const LIMIT_BYTES = 255;
 export const SEPARATOR = ':';
 
 /**
- * The file name of an attachment: its parts joined, with an ending. Container IDs may be too long
- * for a file name. Then the name is a digest of the parts.
+ * The file name of an attachment: its parts joined, with an ending. A name that would be longer than
+ * LIMIT_BYTES is replaced by its SHA-512 digest in hexadecimal digits.
  */
 export function stateFileName(
   parts: readonly string[],

@@ -1,12 +1,9 @@
 /**
- * The reservations of one network, under the reference plugin's lock, so that both plugins may work
- * on a node at once.
+ * The reservations of one network, under the reference plugin's lock: both plugins may work at once.
  *
  * With an index by owner a call need not read all of them. At the end of a call both folders get
- * the same modification time, of long ago. As long as they have it, nobody else has added or
- * removed a file. When they do not have it, every reservation is read once and the index is made
- * anew: the reference plugin was here, a call of ours died, the machine was started anew, or
- * somebody tidied up.
+ * the same modification time, of long ago. If they do not have it any more, somebody else has added
+ * or removed a file, or a call of ours died: every file is read once, and the index is made anew.
  */
 import type { Address } from '#lib/addr/address.ts';
 import { sameAttachment } from '#lib/cni/attachment.ts';
@@ -38,9 +35,7 @@ export class Store implements Disposable {
   readonly #lock: Disposable;
   /** The records by owner, as the files have them: known once all files were read in this call. */
   #scanned: Map<string, OwnerRecord> | undefined;
-  /**
-   * Whether this call has compared index and files. From then on they agree, or `#scanned` is set.
-   */
+  /** Whether index and files were compared: from then on they agree, or `#scanned` is set. */
   #isCompared = false;
   #isChanged = false;
   /** A change failed half-way: index and files may disagree. */
@@ -55,10 +50,7 @@ export class Store implements Disposable {
     this.#index = new OwnerIndex(place);
   }
 
-  /**
-   * Opens the folder if there is one; without one nothing is reserved. @throws LockTimeout,
-   * SysError
-   */
+  /** Opens the folder; undefined if there is none. @throws LockTimeout, SysError */
   static openIfAny(place: NetworkFolder): Store | undefined {
     return statIfAny(folderOf(place)) === undefined ? undefined : new Store(place);
   }
@@ -78,9 +70,7 @@ export class Store implements Disposable {
     return this.#files.ownerOf(address);
   }
 
-  /**
-   * Reserves an address for an owner. @returns false if it is reserved already. @throws SysError
-   */
+  /** Reserves an address for an owner. @returns false if it is reserved. @throws SysError */
   reserve(address: Address, owner: AddressOwner, evidence: Evidence): boolean {
     if (this.#files.has(address)) return false;
     return this.#change(() => {
@@ -113,9 +103,7 @@ export class Store implements Disposable {
     return evidence === undefined ? livenessByAge(writtenNs) : livenessOf(evidence);
   }
 
-  /**
-   * The evidence about an owner; undefined if any of its reservations is not ours. @throws SysError
-   */
+  /** The evidence about an owner; undefined if a reservation is not ours. @throws SysError */
   evidenceOf(owner: AddressOwner): Evidence | undefined {
     return this.#evidenceOf(owner, this.#reservationsOf(owner));
   }
@@ -152,15 +140,15 @@ export class Store implements Disposable {
   }
 
   /**
-   * Frees an owner's addresses; if it has none, those that very old releases reserved for the
-   * container. A process that undoes its ADD frees only what it reserved itself: a later ADD may
-   * have reserved addresses for the same owner. @throws SysError
+   * Frees an owner's addresses, and those that very old releases reserved for the container alone. A
+   * process that undoes its ADD frees only what it reserved itself: a later ADD may have reserved
+   * addresses for the same owner. @throws SysError
    */
   release(owner: AddressOwner): void {
-    const own = this.addressesOf(owner).filter((address) => this.#files.isOwn(address));
-    const container: AddressOwner = { ...owner, ifName: '' };
-    if (own.length > 0) this.free(owner, own);
-    else this.free(container, this.addressesOf(container));
+    for (const one of [owner, { ...owner, ifName: '' }]) {
+      const own = this.addressesOf(one).filter((address) => this.#files.isOwn(address));
+      this.free(one, own);
+    }
   }
 
   /**
@@ -250,10 +238,7 @@ export class Store implements Disposable {
     this.#tryIndex(() => this.#index.set(record));
   }
 
-  /**
-   * A full disk must not keep a DEL from freeing addresses: an index that can't be written is made
-   * anew later.
-   */
+  /** On a full disk DEL frees addresses all the same: the index is made anew later. */
   #tryIndex(body: () => void): void {
     recover(body, sysError(), () => {
       this.#isUnsound = true;

@@ -2,10 +2,11 @@
 import { createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Kernel } from './debian-kernel.ts';
-import { type GuestEnd, runGuest } from './guest-machine.ts';
+import { runGuest } from './guest-machine.ts';
 import { guestScript } from './guest-script.ts';
 import { packInitramfs } from './initramfs.ts';
 import { TapReader, type TestEnd } from './tap.ts';
+import { bundleTests } from './test-bundle.ts';
 
 /** Consoles and results of the last boots, to look into. */
 const LOGS = join(import.meta.dirname, '..', '..', 'dist', 'kernels', 'logs');
@@ -14,7 +15,7 @@ const LOGS = join(import.meta.dirname, '..', '..', 'dist', 'kernels', 'logs');
 export interface Boot {
   readonly kernel: Kernel;
   readonly hasIpv6: boolean;
-  /** Files of tests, relative to the project's root. */
+  /** Files of tests and folders of them, relative to the project's root. */
   readonly tests: readonly string[];
   /** All of it may take this long. */
   readonly limitMs: number;
@@ -45,32 +46,26 @@ export async function testBoot(boot: Boot, folder: string): Promise<BootResult> 
   let fault: string | undefined;
   try {
     const { kernel, hasIpv6, tests, limitMs } = boot;
-    const initramfs = await packInitramfs(kernel, guestScript(kernel, tests), work);
+    const initramfs = await packInitramfs(
+      kernel,
+      guestScript(kernel, await bundleTests(tests)),
+      work,
+    );
     const files = { initramfs, folder: work, console: `${log}.console` };
-    const end = await runGuest({ kernel, hasIpv6, limitMs, ...files }, (line) => {
+    fault = await runGuest({ kernel, hasIpv6, limitMs, ...files }, (line) => {
       tap.write(`${line}\n`);
       const words = reader.read(line);
       if (words !== undefined) console.log(words);
     });
-    fault = faultOf(end, reader.ends);
+    if (fault === undefined && reader.ends.length === 0) fault = 'it ran no test';
   } catch (error) {
     // One boot that can't be made is a failure, and the others go on.
-    fault = `The guest could not be made: ${error instanceof Error ? error.message : error}`;
+    fault = `it could not be made: ${error instanceof Error ? error.message : error}`;
   }
-  if (fault !== undefined) console.log(`  ✘ ${fault}`);
+  if (fault !== undefined) console.log(`  ✘ The guest: ${fault}`);
   tap.end();
   rmSync(work, { recursive: true });
   return { boot, minutes: (performance.now() - start) / 60_000, ends: reader.ends, fault };
-}
-
-/** AVA ends with a status other than 0 if a test failed; else something else went wrong. */
-function faultOf(end: GuestEnd, ends: readonly TestEnd[]): string | undefined {
-  if ('fault' in end) return `The guest: ${end.fault}`;
-  const isExplained = ends.some(({ hasPassed }) => !hasPassed);
-  if (end.status === 0 && ends.length > 0) return undefined;
-  return isExplained
-    ? undefined
-    : `AVA ended with status ${end.status}; its words are on the console`;
 }
 
 /** How many tests passed, failed, and were skipped; a boot that did not get to its end is a failure of its own. */

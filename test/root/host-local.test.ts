@@ -267,9 +267,8 @@ test('a file that was rewritten in place, in the form of very old releases, is r
   await node.succeed(t, 'ADD', call);
   writeFileSync(node.path('networks', 'net1', '10.1.0.2'), 'cid1');
   await node.succeed(t, 'DEL', call);
-  t.deepEqual(node.files('networks'), ['net1/fd00:1::2']);
-  await node.succeed(t, 'DEL', call);
   t.deepEqual(node.files('networks'), []);
+  await node.succeed(t, 'DEL', call);
 });
 
 test('a range that has no address but its gateway’s says so', async (t) => {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test from 'ava';
 import { execa } from 'execa';
-import { systemPath, TEST_TOOLS } from '#scripts/world/tools.ts';
+import { GUEST_TOOLS, systemPath, TEST_TOOLS } from '#scripts/world/tools.ts';
 import { ROOT } from '#scripts/world/paths.ts';
 import table from '#scripts/world/tools.json' with { type: 'json' };
 import { temporaryFolder, writeProgram } from '#test/folder.ts';
@@ -21,7 +21,7 @@ test('the gate installs the package of every command that the tests need, before
   t.deepEqual([update, ...rest], ['apt-get -q update', 'npm ci', 'npm test']);
   const [, packages = ''] =
     /^apt-get -q install -y --no-install-recommends (.*)$/.exec(install) ?? [];
-  const needed = new Set(TEST_TOOLS.map((tool) => table.packages[tool]));
+  const needed = new Set([...TEST_TOOLS, ...GUEST_TOOLS].map((tool) => table.packages[tool]));
   t.deepEqual(new Set(packages.split(' ')), needed);
   for (const name of ['mount', 'time', 'iproute2']) t.true(needed.has(name), name);
   t.false(needed.has(undefined as never), 'a command of "tests" has no package');
