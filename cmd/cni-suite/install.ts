@@ -1,4 +1,6 @@
-/** Installing: one file, hard-linked under the plugins' names, each name replaced at once and whole. */
+/**
+ * Installing: one file, hard-linked under the plugins' names, each name replaced at once and whole.
+ */
 import { step } from '#lib/cni/error.ts';
 import {
   copyFile,
@@ -18,8 +20,9 @@ const MODE = 0o755;
 const NAMES: readonly string[] = [...PLUGIN_NAMES, ...COMMAND_NAMES, 'cni-suite'];
 
 /**
- * Puts plugins into a folder, all of them if none is named. A kubelet that executes the old ones is not disturbed; whatever
- * fails, every name stands for a whole file. @returns the paths. @throws Error that names folder and reason
+ * Puts plugins into a folder, all of them if none is named. A kubelet that executes the old ones is
+ * not disturbed; whatever fails, every name stands for a whole file. @returns the paths.
+ * @throws Error that names folder and reason
  */
 export function install(folder: string, names: readonly string[]): string[] {
   const unknown = names.filter((name) => !NAMES.includes(name));

@@ -1,4 +1,7 @@
-/** The executable's entry: runs the program whose name it was called by, or as cni-suite the one named first. */
+/**
+ * The executable's entry: runs the program whose name it was called by, or as cni-suite the one
+ * named first.
+ */
 import { servePlugin } from '#lib/cni/serve.ts';
 import { endProcess, programArguments, programName } from '#lib/sys/process.ts';
 import { findCommand, findPlugin } from './programs.ts';

@@ -1,6 +1,7 @@
 /**
- * The programs that the executable holds: which one runs is decided by the name it was called by. Each is named here before it
- * is touched: the build loads a program's modules at the first touch, and a call pays for no other program.
+ * The programs that the executable holds: which one runs is decided by the name it was called by.
+ * Each is named here before it is touched: the build loads a program's modules at the first touch,
+ * and a call pays for no other program.
  */
 import { cnitool } from '#cmd/cnitool/main.ts';
 import type { AnyPlugin, Builtins } from '#lib/cni/plugin.ts';

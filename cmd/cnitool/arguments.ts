@@ -1,4 +1,7 @@
-/** cnitool's command line: a command, a network, the path of a namespace, the option for the interface's name. */
+/**
+ * cnitool's command line: a command, a network, the path of a namespace, the option for the
+ * interface's name.
+ */
 
 /** The commands that run a network's plugins; each wants network and namespace. */
 const NETWORK_COMMANDS = ['add', 'check', 'del', 'gc', 'status'] as const;

@@ -1,4 +1,7 @@
-/** The attachment that a command is about, out of arguments and environment, as the reference cnitool derives it. */
+/**
+ * The attachment that a command is about, out of arguments and environment, as the reference
+ * cnitool derives it.
+ */
 import type { AttachmentKey } from '#lib/cni/attachment.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import { validateIfName } from '#lib/cni/environment.ts';
@@ -22,7 +25,10 @@ export interface RuntimeAttachment extends AttachmentKey {
 
 const DEFAULT_IFNAME = 'eth0';
 
-/** The attachment of a namespace. `ifName` is the option, if given. @throws CniError INVALID_ENVIRONMENT */
+/**
+ * The attachment of a namespace. `ifName` is the option, if given. @throws CniError
+ * INVALID_ENVIRONMENT
+ */
 export function describeAttachment(
   netnsPath: string,
   ifName: string | undefined,
@@ -36,7 +42,10 @@ export function describeAttachment(
   return { containerID: containerID(netns), ifName: name, netns, cniArgs, capabilityArgs };
 }
 
-/** "cnitool-" and the first ten bytes of the path's SHA-512: the same path is the same container, to the reference too. */
+/**
+ * "cnitool-" and the first ten bytes of the path's SHA-512: the same path is the same container, to
+ * the reference too.
+ */
 export const containerID = (absolutePath: string): string =>
   `cnitool-${sha512(absolutePath).slice(0, 20)}`;
 

@@ -85,8 +85,8 @@ export function loadResult(
 }
 
 /**
- * A cached result says which version it is in; the configuration may have moved on since. @throws
- * CniError
+ * A cached result says which version it is in; the configuration may have moved on since.
+ * @throws CniError
  */
 export const readResult = (json: Json): Result =>
   parseResultOfAnyVersion(json, DEFAULT_VERSION, 'cached result');

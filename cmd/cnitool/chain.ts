@@ -101,8 +101,8 @@ const cachedResultOrNone = (host: Host, network: Network, attachment: RuntimeAtt
 
 /**
  * GC, with nothing said to be valid: deletes every attachment of the network that is in the cache,
- * whoever made it, then lets the plugins collect what is left. Runs everything. @throws
- * AggregateError of CniErrors
+ * whoever made it, then lets the plugins collect what is left. Runs everything.
+ * @throws AggregateError of CniErrors
  */
 export function collectNetwork(host: Host, network: Network): void {
   const version = usableVersion(network);

@@ -1,4 +1,7 @@
-/** What cnitool reads: network configurations, the plugins' objects in them, CAP_ARGS, and the result cache's files. */
+/**
+ * What cnitool reads: network configurations, the plugins' objects in them, CAP_ARGS, and the
+ * result cache's files.
+ */
 import * as z from 'zod/mini';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import { parseJsonText } from '#lib/cni/json.ts';
@@ -130,7 +133,10 @@ function toPlugin(json: Json, what: string): PluginEntry {
   return { type, name, cniVersion, capabilities: enabled, json };
 }
 
-/** The newest version that the list names, of those that we know; what it names in vain is left for the plugins to refuse. */
+/**
+ * The newest version that the list names, of those that we know; what it names in vain is left for
+ * the plugins to refuse.
+ */
 function effectiveVersion(cniVersion = '', cniVersions: readonly string[] = []): string {
   const named = cniVersions.length === 0 ? [] : [...cniVersions, cniVersion];
   const known = named
@@ -139,7 +145,9 @@ function effectiveVersion(cniVersion = '', cniVersions: readonly string[] = []):
   return known.at(-1) ?? (cniVersion || DEFAULT_VERSION);
 }
 
-/** Capability arguments, CAP_ARGS: a JSON object, or nothing. @throws CniError INVALID_ENVIRONMENT */
+/**
+ * Capability arguments, CAP_ARGS: a JSON object, or nothing. @throws CniError INVALID_ENVIRONMENT
+ */
 export function parseCapabilityArgs(text: string): Json {
   const what = 'Cannot read the environment variable CAP_ARGS';
   if (text === '') return {};
@@ -170,7 +178,10 @@ export type CacheFile = z.infer<typeof CacheFile>;
 /** Keys of which a bare result has one at least. */
 const RESULT_KEYS = ['cniVersion', 'ip4', 'ip6'];
 
-/** Reads a file of the result cache; those of long ago are the bare result. @throws CniError DECODING_FAILURE, INVALID_CONFIG */
+/**
+ * Reads a file of the result cache; those of long ago are the bare result. @throws CniError
+ * DECODING_FAILURE, INVALID_CONFIG
+ */
 export function parseCacheFile(text: string): CacheFile | { readonly result: Json } {
   const what = 'corrupt cache entry';
   const json = check(JsonObject, parseJson(text, what), what);

@@ -1,4 +1,7 @@
-/** `cnitool list`: the networks of the folder, and what the result cache says is attached to them, for a reader. */
+/**
+ * `cnitool list`: the networks of the folder, and what the result cache says is attached to them,
+ * for a reader.
+ */
 import { isRecord } from '#lib/cni/schema.ts';
 import { toCniError } from '#lib/cni/error.ts';
 import { type CachedAttachment, type OtherCacheFile, readResult } from './cache.ts';
@@ -80,7 +83,10 @@ function attachmentRow(
   return entry.result === undefined ? undefined : legacyRow(networks, entry.file, entry.result);
 }
 
-/** A bare result names its attachment in the file's name only: NETWORK-CONTAINERID-IFNAME, a "-" in any of them. */
+/**
+ * A bare result names its attachment in the file's name only: NETWORK-CONTAINERID-IFNAME, a "-" in
+ * any of them.
+ */
 function legacyRow(networks: readonly string[], file: string, result: Json): Row {
   const network = networks
     .filter((name) => file.startsWith(`${name}-`))

@@ -1,4 +1,7 @@
-/** cnitool: does by hand what a container runtime does to a network. Arguments, files and errors are the reference cnitool's. */
+/**
+ * cnitool: does by hand what a container runtime does to a network. Arguments, files and errors are
+ * the reference cnitool's.
+ */
 import { RELEASE } from '#lib/sys/release.ts';
 import { toCniError } from '#lib/cni/error.ts';
 import type { Builtins } from '#lib/cni/plugin.ts';

@@ -1,4 +1,7 @@
-/** The networks of a folder (NETCONFPATH), found and loaded as libcni does it; its rules are in libcni/conf.go. */
+/**
+ * The networks of a folder (NETCONFPATH), found and loaded as libcni does it; its rules are in
+ * libcni/conf.go.
+ */
 import { CniError, CODE, step, toCniError } from '#lib/cni/error.ts';
 import { isName } from '#lib/cni/environment.ts';
 import { isFolder, join, listFolder, dirname, readText } from '#lib/sys/file.ts';
@@ -8,7 +11,9 @@ import { type NetworkConfig, parseListFile, parsePluginFile, type PluginEntry } 
 export interface Network extends NetworkConfig {
   /** The file that it comes from. */
   readonly file: string;
-  /** The list as the result cache keeps it: the file's text, or a list made of a file of one plugin. */
+  /**
+   * The list as the result cache keeps it: the file's text, or a list made of a file of one plugin.
+   */
   readonly text: string;
 }
 
@@ -18,7 +23,10 @@ export interface BrokenFile {
   readonly fault: string;
 }
 
-/** The first network of this name: lists come before files of one plugin. @throws CniError, also for a broken file before it */
+/**
+ * The first network of this name: lists come before files of one plugin. @throws CniError, also for
+ * a broken file before it
+ */
 export function findNetwork(folder: string, name: string): Network {
   const files = listFiles(folder);
   for (const file of files) {

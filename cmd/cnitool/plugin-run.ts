@@ -1,4 +1,7 @@
-/** One plugin of a network, run once: its configuration, its environment, a line on its progress, its failure in words. */
+/**
+ * One plugin of a network, run once: its configuration, its environment, a line on its progress,
+ * its failure in words.
+ */
 import { CniError, toCniError } from '#lib/cni/error.ts';
 import { delegateCommand, runtimeAdd } from '#lib/cni/delegate.ts';
 import type { Builtins } from '#lib/cni/plugin.ts';
@@ -28,7 +31,10 @@ export interface Run {
 /** libcni's words for what failed. */
 const VERBS = { ADD: 'add', CHECK: 'check', DEL: 'delete', GC: 'gc', STATUS: 'status' } as const;
 
-/** Runs a plugin's ADD. @returns the document that it printed. @throws CniError with the plugin's code */
+/**
+ * Runs a plugin's ADD. @returns the document that it printed. @throws CniError with the plugin's
+ * code
+ */
 export const runAdd = (host: Host, plugin: PluginEntry, run: Run): Json =>
   watch(host, plugin, 'ADD', () => runtimeAdd(delegateCall(host, plugin, run), plugin.type));
 
@@ -61,7 +67,9 @@ function watch<T>(host: Host, plugin: PluginEntry, command: keyof typeof VERBS, 
   }
 }
 
-/** Everything that the plugin said, in one line: whoever reports this wraps it in words of his own. */
+/**
+ * Everything that the plugin said, in one line: whoever reports this wraps it in words of his own.
+ */
 function failure(plugin: PluginEntry, command: keyof typeof VERBS, error: unknown): CniError {
   const { message, details, code } = toCniError(error);
   const name = plugin.name === '' ? '' : ` name="${plugin.name}"`;
@@ -79,7 +87,10 @@ function delegateCall({ env, builtins }: Host, plugin: PluginEntry, run: Run) {
   };
 }
 
-/** Nothing of an attachment is left unset: plugins must not see this process's own variables in its place. */
+/**
+ * Nothing of an attachment is left unset: plugins must not see this process's own variables in its
+ * place.
+ */
 function pluginEnvironment(env: Environment, attachment: RuntimeAttachment | undefined) {
   return {
     ...env,
@@ -92,8 +103,8 @@ function pluginEnvironment(env: Environment, attachment: RuntimeAttachment | und
 }
 
 /**
- * The object that a plugin gets on standard input: its own, with the network's name and version, the result before it,
- * and those capability arguments that it declares to understand.
+ * The object that a plugin gets on standard input: its own, with the network's name and version,
+ * the result before it, and those capability arguments that it declares to understand.
  */
 export function pluginConfig(plugin: PluginEntry, { network, attachment, prevResult }: Run): Json {
   const args = Object.entries(attachment?.capabilityArgs ?? {});
@@ -106,7 +117,9 @@ export function pluginConfig(plugin: PluginEntry, { network, attachment, prevRes
   });
 }
 
-/** Sets keys, in place of those that differ in letter case only: to Go's decoder they are the same. */
+/**
+ * Sets keys, in place of those that differ in letter case only: to Go's decoder they are the same.
+ */
 function inject(object: Json, values: Json): Json {
   const names = new Set(Object.keys(values).map((key) => key.toLowerCase()));
   const rest = Object.entries(object).filter(([key]) => !names.has(key.toLowerCase()));

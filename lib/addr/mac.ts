@@ -4,7 +4,10 @@ import { AddressError } from './address.ts';
 /** A 48-bit hardware address such as "0a:58:0a:f4:01:02". */
 export type Mac = string & { readonly __mac: unique symbol };
 
-/** Reads six hexadecimal octets with colons or dashes, or three dotted groups, as Go's net.ParseMAC does. @throws AddressError */
+/**
+ * Reads six hexadecimal octets with colons or dashes, or three dotted groups, as Go's net.ParseMAC
+ * does. @throws AddressError
+ */
 export function parseMac(text: string): Mac {
   const hex =
     /^[0-9a-f]{4}(\.[0-9a-f]{4}){2}$|^[0-9a-f]{2}([:-])[0-9a-f]{2}(\2[0-9a-f]{2}){4}$/i.test(text)

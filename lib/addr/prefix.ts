@@ -1,4 +1,6 @@
-/** CIDR prefixes as values: an address with a length. Host bits are kept; masked() is the network. */
+/**
+ * CIDR prefixes as values: an address with a length. Host bits are kept; masked() is the network.
+ */
 import { ADDRESS_BITS, Address, AddressError, type Family } from './address.ts';
 
 /** An address and the length of its network part, such as 10.244.1.1/24. */

@@ -7,8 +7,8 @@ import { parseInterfaceMac } from './schema.ts';
 import { shorten, shortenIn } from './shorten.ts';
 
 /**
- * The values of the keys that the caller knows. Unknown ones are an error unless IgnoreUnknown is true, as the
- * reference plugins have it; Kubernetes' runtimes always send that.
+ * The values of the keys that the caller knows. Unknown ones are an error unless IgnoreUnknown is
+ * true, as the reference plugins have it; Kubernetes' runtimes always send that.
  * @throws CniError INVALID_ENVIRONMENT
  */
 export function parseArgs<K extends string>(
@@ -33,7 +33,10 @@ export function parseArgs<K extends string>(
   ) as Partial<Record<K, string>>;
 }
 
-/** MAC in CNI_ARGS: the hardware address of the container's interface. @throws CniError INVALID_ENVIRONMENT */
+/**
+ * MAC in CNI_ARGS: the hardware address of the container's interface. @throws CniError
+ * INVALID_ENVIRONMENT
+ */
 export function macArgument(env: Environment): Mac | undefined {
   const { MAC = '' } = parseArgs(env['CNI_ARGS'] ?? '', ['MAC']);
   if (MAC === '') return undefined;

@@ -26,18 +26,25 @@ export interface Attachment extends Owner {
 export const sameAttachment = (a: AttachmentKey, b: AttachmentKey): boolean =>
   a.containerID === b.containerID && a.ifName === b.ifName;
 
-/** Opens the container's namespace for ADD or CHECK, which need it. @throws CniError INVALID_NETNS */
+/**
+ * Opens the container's namespace for ADD or CHECK, which need it. @throws CniError INVALID_NETNS
+ */
 export function openContainer({ netns }: Attachment): Netns {
   return open(netns, (path) => openNetns(path));
 }
 
-/** Opens the container's namespace for DEL: undefined when it is gone. @throws CniError if it is something else */
+/**
+ * Opens the container's namespace for DEL: undefined when it is gone. @throws CniError if it is
+ * something else
+ */
 export function openContainerIfAny({ netns }: Attachment): Netns | undefined {
   if (netns === undefined || isAbandonedMountPoint(netns)) return undefined;
   return open(netns, openNetnsIfAny);
 }
 
-/** Namespaces are mounted on empty files; unmounted, the file may stay, and must not hold up DEL. */
+/**
+ * Namespaces are mounted on empty files; unmounted, the file may stay, and must not hold up DEL.
+ */
 function isAbandonedMountPoint(path: string): boolean {
   const stat = statIfAny(path);
   return stat?.isFile === true && stat.sizeBytes === 0n && !isNetns(path);

@@ -1,4 +1,7 @@
-/** Network configurations as runtimes send them: the keys that every plugin has (CNI SPEC "Plugin configuration objects"). */
+/**
+ * Network configurations as runtimes send them: the keys that every plugin has (CNI SPEC "Plugin
+ * configuration objects").
+ */
 import * as z from 'zod/mini';
 import type { AttachmentKey } from './attachment.ts';
 import { isName } from './environment.ts';
@@ -24,7 +27,10 @@ export const NO_DNS: Dns = { nameservers: [], domain: '', search: [], options: [
 export const isEmptyDns = ({ nameservers, domain, search, options }: Dns): boolean =>
   domain === '' && nameservers.length + search.length + options.length === 0;
 
-/** DNS settings that replace those of somebody else: undefined unless a key is there, be it an empty list. An empty domain is none. */
+/**
+ * DNS settings that replace those of somebody else: undefined unless a key is there, be it an empty
+ * list. An empty domain is none.
+ */
 export const DnsOverride = z.pipe(
   z.optional(
     object(() => ({

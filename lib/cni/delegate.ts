@@ -73,8 +73,8 @@ export function delegateAdd(call: Call<unknown>, type: string, input: Uint8Array
 }
 
 /**
- * Runs a plugin's ADD as a runtime does, whose business a failed one is: no DEL follows. @returns
- * the printed document
+ * Runs a plugin's ADD as a runtime does, whose business a failed one is: no DEL follows.
+ * @returns the printed document
  * @throws CniError
  */
 export function runtimeAdd(call: DelegateCall, type: string): Record<string, unknown> {

@@ -13,8 +13,8 @@ interface Open {
 }
 
 /**
- * The keys that come twice, as paths from the top: ["args", "cni", "mac"]. Keys are the same if all of their characters are.
- * The text must be JSON that was parsed without an error.
+ * The keys that come twice, as paths from the top: ["args", "cni", "mac"]. Keys are the same if all
+ * of their characters are. The text must be JSON that was parsed without an error.
  */
 export function duplicateKeys(json: string): string[][] {
   const duplicates: string[][] = [];

@@ -143,8 +143,8 @@ function causes({ cause }: Error): string {
 export type RunStep = <T>(body: () => T) => T | undefined;
 
 /**
- * Runs a body, and of the steps in it every one, whatever becomes of the others. @throws
- * AggregateError of all failures
+ * Runs a body, and of the steps in it every one, whatever becomes of the others.
+ * @throws AggregateError of all failures
  */
 export function everyStep(body: (run: RunStep) => void): void {
   const errors: unknown[] = [];

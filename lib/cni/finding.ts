@@ -1,10 +1,14 @@
 /**
- * Findings: what is not as it should be. CHECK and STATUS answer with the first one; who looks for all of them goes on reading. A check
- * yields them as it meets them, and stops only where nothing more can be asked.
+ * Findings: what is not as it should be. CHECK and STATUS answer with the first one; who looks for
+ * all of them goes on reading. A check yields them as it meets them, and stops only where nothing
+ * more can be asked.
  */
 import { CniError, CODE } from './error.ts';
 
-/** One fault, with its code of the specification, and what to do about it (empty: the message says it). */
+/**
+ * One fault, with its code of the specification, and what to do about it (empty: the message says
+ * it).
+ */
 export interface Finding {
   readonly code: number;
   readonly message: string;

@@ -1,4 +1,7 @@
-/** The keys that all plugins have in common that make interfaces, ask IPAM for addresses and masquerade them. */
+/**
+ * The keys that all plugins have in common that make interfaces, ask IPAM for addresses and
+ * masquerade them.
+ */
 import * as z from 'zod/mini';
 import { DnsOverride } from './config.ts';
 import { flag, integer, object, optional, prefix, textOrEmpty, tolerant } from './schema.ts';

@@ -1,4 +1,7 @@
-/** Results: what ADD made, in the shape of each version of the specification, and the way between the shapes. */
+/**
+ * Results: what ADD made, in the shape of each version of the specification, and the way between
+ * the shapes.
+ */
 import * as z from 'zod/mini';
 import type { Address, Family } from '#lib/addr/address.ts';
 import type { Mac } from '#lib/addr/mac.ts';
@@ -22,7 +25,10 @@ import { isAtLeast, isSpecVersion, type SpecVersion } from './version.ts';
 
 const uint32IfAny = z.optional(integer(0, 0xffff_ffff));
 
-/** A route for the container; `gw` absent means the address's gateway, and without one the link itself. */
+/**
+ * A route for the container; `gw` absent means the address's gateway, and without one the link
+ * itself.
+ */
 export const RouteConfig = object(() => ({
   dst: prefix,
   gw: addressIfAny,
@@ -44,7 +50,10 @@ export interface ResultRoute {
   readonly scope?: number | undefined;
 }
 
-/** An interface of a result: in the host, or in a container if it has a `sandbox`, the path of its namespace. */
+/**
+ * An interface of a result: in the host, or in a container if it has a `sandbox`, the path of its
+ * namespace.
+ */
 export interface ResultInterface {
   readonly name: string;
   readonly mac?: Mac | undefined;
@@ -116,8 +125,8 @@ const SHAPES: readonly (readonly SpecVersion[])[] = [
 ];
 
 /**
- * Reads a result that a runtime passes on. Without a version of its own it is taken to be in the configuration's, and one of
- * another family of versions is refused. `what` names it in errors.
+ * Reads a result that a runtime passes on. Without a version of its own it is taken to be in the
+ * configuration's, and one of another family of versions is refused. `what` names it in errors.
  * @throws CniError INVALID_CONFIG
  */
 export function parseResult(json: unknown, configVersion: SpecVersion, what: string): Result {
@@ -134,8 +143,9 @@ export function parseResult(json: unknown, configVersion: SpecVersion, what: str
 }
 
 /**
- * Reads a result in whatever version it says it is; without one it is taken to be in `assumed`. What a plugin printed
- * or a runtime kept may be older than the configuration. @throws CniError INVALID_CONFIG
+ * Reads a result in whatever version it says it is; without one it is taken to be in `assumed`.
+ * What a plugin printed or a runtime kept may be older than the configuration. @throws CniError
+ * INVALID_CONFIG
  */
 export function parseResultOfAnyVersion(json: unknown, assumed: SpecVersion, what: string): Result {
   const own = ownVersion(json);
@@ -158,7 +168,10 @@ function fromFamilies({ ip4, ip6, dns }: z.infer<typeof FamiliesShape>): Result 
   };
 }
 
-/** The JSON document of a result in the shape of a version: four spaces, no newline at the end. @throws CniError */
+/**
+ * The JSON document of a result in the shape of a version: four spaces, no newline at the end.
+ * @throws CniError
+ */
 export function encodeResult(result: Result, cniVersion: string): string {
   const version = isSpecVersion(cniVersion) ? cniVersion : '1.1.0';
   const document = isAtLeast(version, '0.3.0')

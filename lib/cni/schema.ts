@@ -1,4 +1,7 @@
-/** Building blocks for configuration schemas (zod), and the readable form of what is wrong with a configuration. */
+/**
+ * Building blocks for configuration schemas (zod), and the readable form of what is wrong with a
+ * configuration.
+ */
 import * as z from 'zod/mini';
 import { Address, AddressError } from '#lib/addr/address.ts';
 import { isUnicast, type Mac, parseMac } from '#lib/addr/mac.ts';
@@ -40,8 +43,9 @@ function quote(value: unknown): string {
 }
 
 /**
- * An object whose known keys match in any letter case, as Go's decoder reads them; null leaves the default, unknown
- * keys pass, of duplicates the last wins. Its keys' schemas are made when one is read first: most calls need few of all.
+ * An object whose known keys match in any letter case, as Go's decoder reads them; null leaves the
+ * default, unknown keys pass, of duplicates the last wins. Its keys' schemas are made when one is
+ * read first: most calls need few of all.
  */
 export function object<S extends z.core.$ZodLooseShape>(makeShape: () => S) {
   const schema = z.lazy(() => {
@@ -52,7 +56,8 @@ export function object<S extends z.core.$ZodLooseShape>(makeShape: () => S) {
       z.looseObject(shape),
     );
   });
-  // What the transform answers. z.optional asks even for a key that is absent, and would make all of it for the answer.
+  // What the transform answers. z.optional asks even for a key that is absent, and would make all
+  // of it for the answer.
   Object.defineProperty(schema._zod, 'optin', { value: 'optional' });
   return schema;
 }
@@ -120,7 +125,10 @@ export function parseInterfaceMac(text: string): Mac {
 export const integer = (least: number, most: number = Number.MAX_SAFE_INTEGER) =>
   z.int().check(z.gte(least), z.lte(most));
 
-/** An optional key with true or false; absent means false. Schemas are slow to make: what occurs often is made once. */
+/**
+ * An optional key with true or false; absent means false. Schemas are slow to make: what occurs
+ * often is made once.
+ */
 export const flag = z._default(z.boolean(), false);
 
 /** An optional key with any text. */

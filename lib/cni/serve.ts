@@ -15,7 +15,10 @@ import { isSpecVersion, NEWEST_VERSION } from './version.ts';
 /** Far more than a runtime sends for a node full of pods. */
 const INPUT_LIMIT_BYTES = 16 * 1024 * 1024;
 
-/** Runs a plugin as the process that a runtime started; sets the exit status. `release` is the suite's own version. */
+/**
+ * Runs a plugin as the process that a runtime started; sets the exit status. `release` is the
+ * suite's own version.
+ */
 export function servePlugin(plugin: AnyPlugin, builtins: Builtins, release: string): void {
   const env = environment();
   if (!env['CNI_COMMAND']) {

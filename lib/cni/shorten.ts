@@ -1,4 +1,7 @@
-/** Texts that somebody else chose, cut to what belongs into an error or a log: enough to know them by. */
+/**
+ * Texts that somebody else chose, cut to what belongs into an error or a log: enough to know them
+ * by.
+ */
 
 /** What is kept of a value: who typed it knows it again. */
 const VALUE_LIMIT = 200;

@@ -9,7 +9,10 @@ const MTU_MIN_BYTES = 1280;
 const firstIpv6 = (addresses: readonly Prefix[]): Prefix | undefined =>
   addresses.find(({ family }) => family === 6);
 
-/** Refuses IPv6 addresses on a kernel without IPv6. @throws CniError IO_FAILURE that names the address */
+/**
+ * Refuses IPv6 addresses on a kernel without IPv6. @throws CniError IO_FAILURE that names the
+ * address
+ */
 export function requireIpv6(addresses: readonly Prefix[]): void {
   const first = firstIpv6(addresses);
   if (first === undefined || readSysctl('net/ipv6/conf/all/disable_ipv6') !== undefined) return;
@@ -21,8 +24,9 @@ export function requireIpv6(addresses: readonly Prefix[]): void {
 }
 
 /**
- * Refuses IPv6 addresses for an interface with a small MTU, such as a tunnel's: the kernel would say "invalid argument". `source` is what sets
- * the MTU. @throws CniError INVALID_CONFIG that names address, MTU and source
+ * Refuses IPv6 addresses for an interface with a small MTU, such as a tunnel's: the kernel would
+ * say "invalid argument". `source` is what sets the MTU. @throws CniError INVALID_CONFIG that names
+ * address, MTU and source
  */
 export function requireIpv6Mtu(
   addresses: readonly Prefix[],

@@ -7,8 +7,9 @@ import { getLink } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
 
 /**
- * The container's addresses with their subnets, as ADD's result or the interface has them; undefined: nobody knows, so all that there are
- * are meant. `rtnl` is a socket in the container, if that is still there. @throws NetlinkError
+ * The container's addresses with their subnets, as ADD's result or the interface has them;
+ * undefined: nobody knows, so all that there are are meant. `rtnl` is a socket in the container, if
+ * that is still there. @throws NetlinkError
  */
 export function knownAddresses(
   { prevResult, attachment }: AttachmentCall<unknown>,

@@ -68,8 +68,8 @@ export function connectContainer(
 }
 
 /**
- * Marks the host's end as the attachment's: from then on STATUS takes it for a pod's. @throws
- * CniError
+ * Marks the host's end as the attachment's: from then on STATUS takes it for a pod's.
+ * @throws CniError
  */
 export function markHostEnd(host: Netlink, hostEnd: Link, owner: Attachment): void {
   step(`failed to mark "${hostEnd.name}"`, () => markLink(host, hostEnd, owner));

@@ -46,8 +46,8 @@ const KEYS = [
 type Key = (typeof KEYS)[number];
 
 /**
- * Reads the text; blanks, quotes, CR and `export` around keys and values are accepted. @throws
- * SubnetEnvError
+ * Reads the text; blanks, quotes, CR and `export` around keys and values are accepted.
+ * @throws SubnetEnvError
  */
 export function parseSubnetEnv(text: string, path: string): SubnetEnv {
   const values = new Map<Key, string>();

@@ -11,7 +11,10 @@ export interface UsesIpam {
   readonly ipam: { readonly type: string } | undefined;
 }
 
-/** Gets addresses, at least one unless there is no IPAM; `undo` gives them back. @throws CniError, the IPAM plugin's own */
+/**
+ * Gets addresses, at least one unless there is no IPAM; `undo` gives them back. @throws CniError,
+ * the IPAM plugin's own
+ */
 export function ipamAdd(call: AttachmentCall<UsesIpam>, undo: DisposableStack): Result {
   const type = call.config.ipam?.type;
   if (type === undefined) return EMPTY_RESULT;

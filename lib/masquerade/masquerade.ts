@@ -32,8 +32,8 @@ interface Masqueraded {
 }
 
 /**
- * Masquerades a pod's addresses, given with the length of their subnet; `undo` ends it. @throws
- * CniError
+ * Masquerades a pod's addresses, given with the length of their subnet; `undo` ends it.
+ * @throws CniError
  */
 export function masquerade(
   owner: Attachment,

@@ -1,4 +1,7 @@
-/** Which traffic of a pod is masqueraded: all that leaves its subnet, but for multicast and what the network exempts. */
+/**
+ * Which traffic of a pod is masqueraded: all that leaves its subnet, but for multicast and what the
+ * network exempts.
+ */
 import { Address, type Family } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 
@@ -14,7 +17,10 @@ export const MULTICAST = {
   6: new Prefix(Address.of(6, 0xffn << 120n), 8),
 } as const satisfies Record<Family, Prefix>;
 
-/** The destinations, besides multicast, to which a pod with this address and subnet keeps its address. */
+/**
+ * The destinations, besides multicast, to which a pod with this address and subnet keeps its
+ * address.
+ */
 export function exemptions(address: Prefix, { nonMasqueradeCIDRs }: MasqueradePolicy): Prefix[] {
   const others = nonMasqueradeCIDRs
     .filter(({ family }) => family === address.family)

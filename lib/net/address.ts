@@ -102,8 +102,8 @@ export function deleteAddress(rtnl: Netlink, link: Link, prefix: Prefix): void {
 }
 
 /**
- * The addresses of an interface; none if it is gone. As `ip addr show dev DEV`. @throws
- * NetlinkError
+ * The addresses of an interface; none if it is gone. As `ip addr show dev DEV`.
+ * @throws NetlinkError
  */
 export function listAddresses(rtnl: Netlink, { index }: { readonly index: number }): LinkAddress[] {
   // Kernels before 4.20 do not filter by interface.
@@ -112,8 +112,8 @@ export function listAddresses(rtnl: Netlink, { index }: { readonly index: number
 }
 
 /**
- * Which of these addresses an interface does not have, with this very prefix length. @throws
- * NetlinkError
+ * Which of these addresses an interface does not have, with this very prefix length.
+ * @throws NetlinkError
  */
 export function missingAddresses(
   rtnl: Netlink,

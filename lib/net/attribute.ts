@@ -1,6 +1,7 @@
 /**
- * Netlink attributes (struct nlattr, linux/netlink.h): length, type, value, padding to four bytes. Pure: values to bytes
- * and back. Numbers are little-endian as on every machine Node runs on, unless a name says `be`.
+ * Netlink attributes (struct nlattr, linux/netlink.h): length, type, value, padding to four bytes.
+ * Pure: values to bytes and back. Numbers are little-endian as on every machine Node runs on,
+ * unless a name says `be`.
  */
 import { Address, AddressError } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
@@ -79,7 +80,10 @@ export function encodeAttributes(attributes: readonly Attribute[]): Uint8Array {
   return bytes;
 }
 
-/** Attributes as received: unknown ones are kept, repeated ones too. Readers answer undefined for an absent one. */
+/**
+ * Attributes as received: unknown ones are kept, repeated ones too. Readers answer undefined for an
+ * absent one.
+ */
 export class Attributes {
   readonly list: readonly Attribute[];
 

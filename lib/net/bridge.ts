@@ -23,7 +23,10 @@ export interface PortOptions {
   readonly isolated: boolean;
 }
 
-/** Sets both options of a port; `isolated` is only sent where it is wanted: kernels before 4.18 lack it. @throws NetlinkError */
+/**
+ * Sets both options of a port; `isolated` is only sent where it is wanted: kernels before 4.18 lack
+ * it. @throws NetlinkError
+ */
 export function setPortOptions(rtnl: Netlink, port: Link, options: PortOptions): void {
   setBridgePort(rtnl, port, [
     attr.u8(IFLA_BRPORT.MODE, Number(options.hairpin)),
@@ -37,11 +40,17 @@ export const portOptions = ({ portData }: Link): PortOptions => ({
   isolated: portData.u8(IFLA_BRPORT.ISOLATED) === 1,
 });
 
-/** Whether the bridge sends frames through this port, or will when its spanning tree protocol is done with it. */
+/**
+ * Whether the bridge sends frames through this port, or will when its spanning tree protocol is
+ * done with it.
+ */
 export const isActive = ({ portData }: Link): boolean =>
   Object.values<number | undefined>(BR_STATE).includes(portData.u8(IFLA_BRPORT.STATE));
 
-/** A VLAN of a port: `untagged` frames of it leave without a tag, `pvid` frames without a tag enter it. */
+/**
+ * A VLAN of a port: `untagged` frames of it leave without a tag, `pvid` frames without a tag enter
+ * it.
+ */
 export interface PortVlan {
   readonly id: number;
   readonly untagged: boolean;

@@ -1,4 +1,7 @@
-/** Connections that the kernel tracks (linux/netfilter/nfnetlink_conntrack.h): listing and forgetting them. */
+/**
+ * Connections that the kernel tracks (linux/netfilter/nfnetlink_conntrack.h): listing and
+ * forgetting them.
+ */
 import type { Address, Family } from '#lib/addr/address.ts';
 import { addressFrom, attr, type Attribute, Attributes, encodeAttributes } from './attribute.ts';
 import type { Message } from './message.ts';
@@ -34,7 +37,10 @@ interface Flow {
   readonly destinationPort: number;
 }
 
-/** A connection as it was begun, and as its answers come: where they differ, addresses are translated. */
+/**
+ * A connection as it was begun, and as its answers come: where they differ, addresses are
+ * translated.
+ */
 export interface Connection {
   readonly family: Family;
   readonly original: Flow;
@@ -60,8 +66,8 @@ function request(
 }
 
 /**
- * The connections of a transport protocol, by its number; kernels before 5.8 answer with all, and we choose.
- * As `conntrack -L -p PROTOCOL`. @throws NetlinkError
+ * The connections of a transport protocol, by its number; kernels before 5.8 answer with all, and
+ * we choose. As `conntrack -L -p PROTOCOL`. @throws NetlinkError
  */
 export function listConnections(
   conntrack: Netlink,
@@ -81,7 +87,9 @@ export function listConnections(
     .filter((connection) => connection !== undefined);
 }
 
-/** Reads one connection; undefined for one of another protocol or family. @throws MalformedMessage */
+/**
+ * Reads one connection; undefined for one of another protocol or family. @throws MalformedMessage
+ */
 function decodeConnection(
   { body }: Message,
   family: Family,
@@ -112,7 +120,10 @@ function decodeFlow(tuple: Attributes, family: Family, protocol: number): Flow |
   };
 }
 
-/** Forgets a connection: its next packet begins a new one. Absence is accepted. As `conntrack -D`. @throws NetlinkError */
+/**
+ * Forgets a connection: its next packet begins a new one. Absence is accepted. As `conntrack -D`.
+ * @throws NetlinkError
+ */
 export function deleteConnection(conntrack: Netlink, { family, key, original }: Connection): void {
   const op = `delete connection to ${original.destination} port ${original.destinationPort}`;
   absentAsUndefined(() => conntrack.request(request(op, 'DELETE', family, key)));

@@ -1,6 +1,7 @@
 /**
- * Forwarding entries of a tunnel's interface (linux/neighbour.h, family AF_BRIDGE): at which address of the underlay a hardware address
- * is. A MAC has several entries if frames to it go to several addresses: that of zeros stands for all that is unknown.
+ * Forwarding entries of a tunnel's interface (linux/neighbour.h, family AF_BRIDGE): at which
+ * address of the underlay a hardware address is. A MAC has several entries if frames to it go to
+ * several addresses: that of zeros stands for all that is unknown.
  */
 import type { Address } from '#lib/addr/address.ts';
 import { type Mac, macFromBytes, macToBytes } from '#lib/addr/mac.ts';
@@ -59,7 +60,10 @@ const attributesOf = ({ mac, destination }: Destination): Attribute[] => [
   attr.bytes(NDA.DST, destination.toBytes()),
 ];
 
-/** Sets an entry in place of any other of its hardware address. As `bridge fdb replace MAC dev DEV dst ADDRESS self permanent`. @throws NetlinkError */
+/**
+ * Sets an entry in place of any other of its hardware address. As `bridge fdb replace MAC dev DEV
+ * dst ADDRESS self permanent`. @throws NetlinkError
+ */
 export function replaceFdbEntry(rtnl: Netlink, link: Link, entry: Destination): void {
   rtnl.request({
     op: `replace fdb entry ${entry.mac} dev ${link.name}`,
@@ -69,7 +73,10 @@ export function replaceFdbEntry(rtnl: Netlink, link: Link, entry: Destination): 
   });
 }
 
-/** Deletes an entry; absence is accepted. As `bridge fdb del MAC dev DEV dst ADDRESS self`. @throws NetlinkError */
+/**
+ * Deletes an entry; absence is accepted. As `bridge fdb del MAC dev DEV dst ADDRESS self`.
+ * @throws NetlinkError
+ */
 export function deleteFdbEntry(rtnl: Netlink, link: Link, entry: Destination): void {
   absentAsUndefined(() =>
     rtnl.request({
@@ -80,7 +87,10 @@ export function deleteFdbEntry(rtnl: Netlink, link: Link, entry: Destination): v
   );
 }
 
-/** Reads an RTM_NEWNEIGH of AF_BRIDGE; undefined for one that is no tunnel's. @throws MalformedMessage */
+/**
+ * Reads an RTM_NEWNEIGH of AF_BRIDGE; undefined for one that is no tunnel's.
+ * @throws MalformedMessage
+ */
 function decodeEntry({ body }: Message, index: number): FdbEntry | undefined {
   const view = viewOf(body, NDMSG_BYTES);
   const attributes = Attributes.decode(body.subarray(NDMSG_BYTES));
@@ -94,7 +104,10 @@ function decodeEntry({ body }: Message, index: number): FdbEntry | undefined {
   };
 }
 
-/** The entries of an interface that lead to the underlay; none if it is gone. As `bridge fdb show dev DEV`. @throws NetlinkError */
+/**
+ * The entries of an interface that lead to the underlay; none if it is gone. As `bridge fdb show
+ * dev DEV`. @throws NetlinkError
+ */
 export function listFdb(rtnl: Netlink, link: Link): FdbEntry[] {
   const body = encodeEntry(link, { state: 0, flags: 0 }, []);
   const request = { op: `show fdb of ${link.name}`, type: RTM.GETNEIGH, body };

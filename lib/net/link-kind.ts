@@ -1,4 +1,7 @@
-/** Kinds of virtual interfaces (linux/if_link.h): their options as values, and as the attributes that make them. Pure. */
+/**
+ * Kinds of virtual interfaces (linux/if_link.h): their options as values, and as the attributes
+ * that make them. Pure.
+ */
 import type { Address } from '#lib/addr/address.ts';
 import { attr, type Attribute } from './attribute.ts';
 
@@ -25,7 +28,10 @@ const MACVLAN_MODE = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const;
 /** linux/if_link.h: where packets of an ipvlan are switched or routed. */
 const IPVLAN_MODE = { l2: 0, l3: 1, l3s: 2 } as const;
 
-/** What is particular to a kind. Indexes are those of interfaces in the namespace that the request is made in. */
+/**
+ * What is particular to a kind. Indexes are those of interfaces in the namespace that the request
+ * is made in.
+ */
 export type LinkKind =
   | { readonly kind: 'dummy' }
   | { readonly kind: 'ifb' }
@@ -33,7 +39,9 @@ export type LinkKind =
   | { readonly kind: 'bridge'; readonly vlanFiltering?: boolean }
   /** `id`: 1 to 4094. */
   | { readonly kind: 'vlan'; readonly id: number }
-  /** `broadcastQueue`: how many broadcast frames may wait; the kernel's 1000 if absent. Linux 5.11. */
+  /**
+   * `broadcastQueue`: how many broadcast frames may wait; the kernel's 1000 if absent. Linux 5.11.
+   */
   | {
       readonly kind: 'macvlan';
       readonly mode: keyof typeof MACVLAN_MODE;

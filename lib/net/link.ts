@@ -1,4 +1,7 @@
-/** Network interfaces (linux/if_link.h): reading, changing and deleting them. new-link.ts makes them. */
+/**
+ * Network interfaces (linux/if_link.h): reading, changing and deleting them. new-link.ts makes
+ * them.
+ */
 import { type Mac, macFromBytes, macToBytes } from '#lib/addr/mac.ts';
 import type { Netns } from '#lib/sys/netns.ts';
 import { attr, type Attribute, Attributes, encodeAttributes, viewOf } from './attribute.ts';
@@ -55,7 +58,10 @@ export interface Link {
   readonly kind: string | undefined;
   /** Index of the bridge or bond it is a port of. */
   readonly master: number | undefined;
-  /** IFLA_LINK: index of the interface below, for a vlan or macvlan its parent, for a veth its other end; in whatever namespace that is. */
+  /**
+   * IFLA_LINK: index of the interface below, for a vlan or macvlan its parent, for a veth its other
+   * end; in whatever namespace that is.
+   */
   readonly lower: number | undefined;
   /** How many users want it promiscuous. */
   readonly promiscuity: number;
@@ -107,7 +113,10 @@ export function decodeLink({ body }: Message): Link {
 /** Whether an interface is set up (which is not yet: works). */
 export const isUp = ({ flags }: Link): boolean => (flags & IFF.UP) !== 0;
 
-/** The interface of this name or index, or undefined. As `ip link show dev NAME`. @throws NetlinkError */
+/**
+ * The interface of this name or index, or undefined. As `ip link show dev NAME`.
+ * @throws NetlinkError
+ */
 export function getLink(rtnl: Netlink, which: string | number): Link | undefined {
   const body =
     typeof which === 'number'
@@ -118,7 +127,10 @@ export function getLink(rtnl: Netlink, which: string | number): Link | undefined
   return message && decodeLink(message);
 }
 
-/** All interfaces, or the ports of one bridge, none if it is gone. As `ip link show [master BRIDGE]`. @throws NetlinkError */
+/**
+ * All interfaces, or the ports of one bridge, none if it is gone. As `ip link show [master
+ * BRIDGE]`. @throws NetlinkError
+ */
 export function listLinks(rtnl: Netlink, master?: Link): Link[] {
   const filter = master === undefined ? [] : [attr.u32(IFLA.MASTER, master.index)];
   const request = { op: 'show links', type: RTM.GETLINK, body: encodeLink({}, filter) };
@@ -189,12 +201,16 @@ export const setLinkAlias = (rtnl: Netlink, link: Link, alias: string): void =>
     attributes: [attr.text(IFLA.IFALIAS, alias)],
   });
 
-/** Gives an interface another name; most kernels want it down. As `ip link set DEV name NAME`. @throws NetlinkError, EEXIST */
+/**
+ * Gives an interface another name; most kernels want it down. As `ip link set DEV name NAME`.
+ * @throws NetlinkError, EEXIST
+ */
 export const renameLink = (rtnl: Netlink, link: Link, name: string): void =>
   changeLink(rtnl, link, { what: `name ${name}`, attributes: [attr.text(IFLA.IFNAME, name)] });
 
 /**
- * Moves an interface to another namespace, where it is down and may get another index. As `ip link set DEV netns NS`.
+ * Moves an interface to another namespace, where it is down and may get another index. As `ip link
+ * set DEV netns NS`.
  * @throws NetlinkError, EEXIST if its name is taken there
  */
 export const moveLink = (rtnl: Netlink, link: Link, netns: Netns): void =>
@@ -203,14 +219,19 @@ export const moveLink = (rtnl: Netlink, link: Link, netns: Netns): void =>
     attributes: [attr.u32(IFLA.NET_NS_FD, netns.fd)],
   });
 
-/** Makes an interface a port of a bridge or VRF, or with undefined of none. As `ip link set DEV master|nomaster`. @throws NetlinkError */
+/**
+ * Makes an interface a port of a bridge or VRF, or with undefined of none. As `ip link set DEV
+ * master|nomaster`. @throws NetlinkError
+ */
 export const setLinkMaster = (rtnl: Netlink, link: Link, master: Link | undefined): void =>
   changeLink(rtnl, link, {
     what: master === undefined ? 'nomaster' : `master ${master.name}`,
     attributes: [attr.u32(IFLA.MASTER, master?.index ?? 0)],
   });
 
-/** Changes how a bridge treats a port (IFLA_PROTINFO). As `bridge link set`. @throws NetlinkError */
+/**
+ * Changes how a bridge treats a port (IFLA_PROTINFO). As `bridge link set`. @throws NetlinkError
+ */
 export function setBridgePort(rtnl: Netlink, link: Link, options: readonly Attribute[]): void {
   rtnl.request({
     op: `set bridge port ${link.name}`,
@@ -221,7 +242,10 @@ export function setBridgePort(rtnl: Netlink, link: Link, options: readonly Attri
   });
 }
 
-/** Deletes an interface; absence is accepted. As `ip link del`. @returns whether it was there. @throws NetlinkError */
+/**
+ * Deletes an interface; absence is accepted. As `ip link del`. @returns whether it was there.
+ * @throws NetlinkError
+ */
 export function deleteLink(rtnl: Netlink, which: string | number): boolean {
   const body =
     typeof which === 'number'

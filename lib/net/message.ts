@@ -67,7 +67,10 @@ export function decodeMessages(bytes: Uint8Array): Message[] {
   return messages;
 }
 
-/** What an acknowledgement says. `errno` 0 is success; the rest is the extended ack, where the kernel gave one. */
+/**
+ * What an acknowledgement says. `errno` 0 is success; the rest is the extended ack, where the
+ * kernel gave one.
+ */
 export interface Acknowledgement {
   readonly errno: number;
   readonly kernelMessage: string | undefined;
@@ -93,7 +96,10 @@ export function decodeAcknowledgement({ type, flags, body }: Message): Acknowled
 
 const SUCCESS: Acknowledgement = { errno: 0, kernelMessage: undefined, offset: undefined };
 
-/** The extended ack comes after the errno and, in an error, the request: all of it, or its header if it was capped. */
+/**
+ * The extended ack comes after the errno and, in an error, the request: all of it, or its header if
+ * it was capped.
+ */
 function extendedOffset(type: number, flags: number, view: DataView): number {
   if (type === NLMSG_DONE) return 4;
   if ((flags & NLM_F.CAPPED) !== 0 || view.byteLength < 8) return 4 + HEADER_BYTES;

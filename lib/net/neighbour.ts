@@ -27,7 +27,10 @@ function encodeNeighbour(
   return Buffer.concat([header, encodeAttributes(attributes)]);
 }
 
-/** Makes the entry of an address right, whatever it was. As `ip neigh replace … nud reachable`. @throws NetlinkError */
+/**
+ * Makes the entry of an address right, whatever it was. As `ip neigh replace … nud reachable`.
+ * @throws NetlinkError
+ */
 export function replaceNeighbour(rtnl: Netlink, link: Link, address: Address, mac: Mac): void {
   rtnl.request({
     op: `replace neighbour ${address} dev ${link.name}`,

@@ -126,8 +126,8 @@ const DUMP_LIMIT = 20;
 const EINTR = 4;
 
 /**
- * Opens a conversation in a namespace, by default the program's own; it stays there. @throws
- * SysError
+ * Opens a conversation in a namespace, by default the program's own; it stays there.
+ * @throws SysError
  */
 export function openNetlink(protocol: number, netns?: Netns): Netlink {
   const open = () => openTransport(protocol);
@@ -184,8 +184,8 @@ export class Netlink implements Disposable {
   }
 
   /**
-   * Sends a request and waits for its acknowledgement. @returns the messages before that. @throws
-   * NetlinkError; SysError at the limit
+   * Sends a request and waits for its acknowledgement. @returns the messages before that.
+   * @throws NetlinkError; SysError at the limit
    */
   request(request: Request): Message[] {
     const wait = this.#begin(request.op);
@@ -259,8 +259,8 @@ export class Netlink implements Disposable {
   }
 
   /**
-   * The messages of this conversation until its acknowledgement, or the end of its list. @throws
-   * NetlinkError
+   * The messages of this conversation until its acknowledgement, or the end of its list.
+   * @throws NetlinkError
    */
   #collect(wait: Wait, sequence: number): Message[] {
     const messages: Message[] = [];

@@ -32,7 +32,10 @@ interface NearSettings extends LinkSettings {
   readonly parent?: Pick<Link, 'index'> | undefined;
 }
 
-/** A pair: what goes into one end comes out of the other. The far end stays down: the kernel can't set it up before the pair exists. */
+/**
+ * A pair: what goes into one end comes out of the other. The far end stays down: the kernel can't
+ * set it up before the pair exists.
+ */
 interface VethKind {
   readonly kind: 'veth';
   readonly peer: LinkSettings;
@@ -64,7 +67,8 @@ const encodeData = (link: NewLink): Attribute[] =>
     : encodeKind(link);
 
 /**
- * Makes an interface. As `ip link add NAME … type KIND …`. Needs CAP_NET_ADMIN in each namespace that it touches.
+ * Makes an interface. As `ip link add NAME … type KIND …`. Needs CAP_NET_ADMIN in each namespace
+ * that it touches.
  * @throws NetlinkError, EEXIST if a name is taken
  */
 export function addLink(rtnl: Netlink, link: NewLink): void {

@@ -1,4 +1,7 @@
-/** nftables expressions: the steps that a rule is made of (linux/netfilter/nf_tables.h). Pure: values to attributes. */
+/**
+ * nftables expressions: the steps that a rule is made of (linux/netfilter/nf_tables.h). Pure:
+ * values to attributes.
+ */
 import { ADDRESS_BITS, type Family } from '#lib/addr/address.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
 import { attr, type Attribute, type Attributes } from './attribute.ts';

@@ -32,7 +32,10 @@ export const decodeChainUse = (message: Message): number =>
 export const decodeRuleChain = (message: Message): string =>
   attributesOf(message).text(NFTA_RULE.CHAIN) ?? '';
 
-/** A rule as listed: what it is known by, the chains it jumps or goes to, the values it compares with or puts in. */
+/**
+ * A rule as listed: what it is known by, the chains it jumps or goes to, the values it compares
+ * with or puts in.
+ */
 export interface ListedRule {
   readonly handle: bigint;
   readonly comment: string | undefined;

@@ -1,4 +1,7 @@
-/** nftables expressions that translate what a connection goes to, by maps (linux/netfilter/nf_tables.h). Pure. */
+/**
+ * nftables expressions that translate what a connection goes to, by maps
+ * (linux/netfilter/nf_tables.h). Pure.
+ */
 import type { Family } from '#lib/addr/address.ts';
 import { attr } from './attribute.ts';
 import {
@@ -52,7 +55,10 @@ export function matchLocalDestination(): Expression[] {
   return [load, equals(Uint8Array.of(RTN_LOCAL, 0, 0, 0))];
 }
 
-/** `dnat to … map @SET`: looks up what was loaded, and sends the connection to the address and port that it finds. */
+/**
+ * `dnat to … map @SET`: looks up what was loaded, and sends the connection to the address and port
+ * that it finds.
+ */
 export const translateDestination = (family: Family, set: string): Expression[] => [
   expression('lookup', [
     attr.text(1, set), // NFTA_LOOKUP_SET

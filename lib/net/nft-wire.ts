@@ -1,4 +1,7 @@
-/** Attribute numbers of nf_tables messages (linux/netfilter/nf_tables.h), and comments as the nft program keeps them. */
+/**
+ * Attribute numbers of nf_tables messages (linux/netfilter/nf_tables.h), and comments as the nft
+ * program keeps them.
+ */
 
 /** linux/netfilter/nf_tables.h */
 export const NFTA_TABLE = { NAME: 1, USE: 3, USERDATA: 6 } as const;

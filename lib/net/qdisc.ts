@@ -162,8 +162,8 @@ export const deleteRootQdisc = (rtnl: Netlink, link: Link): void =>
   deleteQdisc(rtnl, link, TC_H_ROOT);
 
 /**
- * Deletes the ingress qdisc with its filters. As `tc qdisc del dev DEV ingress`. @throws
- * NetlinkError
+ * Deletes the ingress qdisc with its filters. As `tc qdisc del dev DEV ingress`.
+ * @throws NetlinkError
  */
 export const deleteIngressQdisc = (rtnl: Netlink, link: Link): void =>
   deleteQdisc(rtnl, link, TC_H_INGRESS);
@@ -179,8 +179,8 @@ function deleteQdisc(rtnl: Netlink, { name, index }: Link, parent: number): void
 }
 
 /**
- * Adds an ingress qdisc, which filters need. As `tc qdisc add dev DEV ingress`. @throws
- * NetlinkError, EEXIST if there is one
+ * Adds an ingress qdisc, which filters need. As `tc qdisc add dev DEV ingress`.
+ * @throws NetlinkError, EEXIST if there is one
  */
 export function addIngressQdisc(rtnl: Netlink, { name, index }: Link): void {
   rtnl.request({

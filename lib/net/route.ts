@@ -164,8 +164,8 @@ export function addRoute(rtnl: Netlink, route: Route): void {
 }
 
 /**
- * Makes this the route to its network, in place of any other. As `ip route replace`. @throws
- * NetlinkError
+ * Makes this the route to its network, in place of any other. As `ip route replace`.
+ * @throws NetlinkError
  */
 export function replaceRoute(rtnl: Netlink, route: Route): void {
   rtnl.request({
@@ -224,8 +224,8 @@ export interface Path {
 const UNREACHABLE = ['ENETUNREACH', 'EHOSTUNREACH', 'EINVAL', 'EACCES'];
 
 /**
- * How the host reaches an address; undefined if it does not. As `ip route get ADDRESS`. @throws
- * NetlinkError
+ * How the host reaches an address; undefined if it does not. As `ip route get ADDRESS`.
+ * @throws NetlinkError
  */
 export function findPath(rtnl: Netlink, address: Address): Path | undefined {
   const header = Buffer.alloc(RTMSG_BYTES);

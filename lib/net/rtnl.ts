@@ -1,4 +1,7 @@
-/** The kernel's routing socket (linux/rtnetlink.h), and the constants that its message families share. */
+/**
+ * The kernel's routing socket (linux/rtnetlink.h), and the constants that its message families
+ * share.
+ */
 import type { Netns } from '#lib/sys/netns.ts';
 import type { Family } from '#lib/addr/address.ts';
 import { type Netlink, NETLINK_ROUTE, openNetlink } from './netlink.ts';
@@ -38,7 +41,8 @@ export function familyOf(af: number): Family | undefined {
 }
 
 /**
- * Opens a routing socket in a namespace, by default the program's own; it stays there. Needs CAP_SYS_ADMIN for another.
+ * Opens a routing socket in a namespace, by default the program's own; it stays there. Needs
+ * CAP_SYS_ADMIN for another.
  * @throws SysError
  */
 export function openRtnl(netns?: Netns): Netlink {

@@ -1,4 +1,7 @@
-/** veth pairs (linux/veth.h): names and addresses of their ends, and finding one end by the other. Made by new-link.ts. */
+/**
+ * veth pairs (linux/veth.h): names and addresses of their ends, and finding one end by the other.
+ * Made by new-link.ts.
+ */
 import { type Mac, macFromBytes } from '#lib/addr/mac.ts';
 import { random } from '#lib/sys/digest.ts';
 import { getLink, type Link } from './link.ts';
@@ -21,7 +24,10 @@ export const randomVethName = (): string => `veth${Buffer.from(random(4)).toStri
 export const peerIndex = ({ kind, lower }: Link): number | undefined =>
   kind === VETH ? lower : undefined;
 
-/** The other end, if it is in the socket's namespace, and leads back: indexes are per namespace. @throws NetlinkError */
+/**
+ * The other end, if it is in the socket's namespace, and leads back: indexes are per namespace.
+ * @throws NetlinkError
+ */
 export function getPeer(rtnl: Netlink, link: Link): Link | undefined {
   const index = peerIndex(link);
   const peer = index === undefined ? undefined : getLink(rtnl, index);

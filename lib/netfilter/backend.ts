@@ -18,8 +18,8 @@ export const chooseBackend = (
 ): Backend => wanted ?? (nftables === undefined ? 'iptables' : 'nftables');
 
 /**
- * A conversation with nf_tables in this namespace; undefined if the kernel has none. @throws
- * SysError
+ * A conversation with nf_tables in this namespace; undefined if the kernel has none.
+ * @throws SysError
  */
 export const openNftablesIfAny = (): Nftables | undefined =>
   recover(openIfSupported, sysError('EPROTONOSUPPORT'));

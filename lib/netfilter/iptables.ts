@@ -161,8 +161,8 @@ export function listContainers(
 }
 
 /**
- * Carries out all of these lines for iptables-restore or none; other rules stay. @throws
- * NetfilterError with iptables' words
+ * Carries out all of these lines for iptables-restore or none; other rules stay.
+ * @throws NetfilterError with iptables' words
  */
 export const changeTable = (family: Family, table: XtablesName, lines: readonly string[]): void =>
   restore(PROGRAMS[family], table, lines);

@@ -21,8 +21,8 @@ export const lastingEvidenceOf = (netns: string | undefined): string =>
   `boot ${bootId()}; ${evidenceOf(netns)}`;
 
 /**
- * Whether evidence proves that its container is gone. Any other text proves nothing. @throws
- * SysError
+ * Whether evidence proves that its container is gone. Any other text proves nothing.
+ * @throws SysError
  */
 export function provesGone(text: string | undefined): boolean {
   const [, boot, rest] = /^boot (\S*); (.*)$/.exec(text ?? '') ?? [];

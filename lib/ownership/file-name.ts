@@ -8,8 +8,8 @@ const LIMIT_BYTES = 255;
 export const SEPARATOR = ':';
 
 /**
- * The file name of an attachment: its parts joined, with an ending. A name that would be longer than
- * LIMIT_BYTES is replaced by its SHA-512 digest in hexadecimal digits.
+ * The file name of an attachment: its parts joined, with an ending. A name that would be longer
+ * than LIMIT_BYTES is replaced by its SHA-512 digest in hexadecimal digits.
  */
 export function stateFileName(
   parts: readonly string[],

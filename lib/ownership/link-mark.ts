@@ -18,8 +18,8 @@ const ALIAS_BYTES = 254;
 const SEPARATOR = '; ';
 
 /**
- * Marks an interface as an attachment's. An interface can't be made with an alias. @throws
- * NetlinkError, SysError
+ * Marks an interface as an attachment's. An interface can't be made with an alias.
+ * @throws NetlinkError, SysError
  */
 export function markLink(host: Netlink, link: Link, owner: Attachment): void {
   const who = ownerComment(owner);
@@ -37,8 +37,8 @@ const evidenceIn = (alias: string): string =>
   alias.includes(SEPARATOR) ? alias.slice(alias.indexOf(SEPARATOR) + SEPARATOR.length) : '';
 
 /**
- * The interfaces of a kind that are marked as a network's. Other suites leave no mark. @throws
- * NetlinkError
+ * The interfaces of a kind that are marked as a network's. Other suites leave no mark.
+ * @throws NetlinkError
  */
 export const listMarkedLinks = (
   host: Netlink,

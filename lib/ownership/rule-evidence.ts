@@ -9,8 +9,8 @@ import { evidenceOf, isEvidence, provesGone } from './evidence.ts';
 import { IPTABLES_COMMENT_LENGTH } from './owner.ts';
 
 /**
- * The match that carries the evidence about a container; undefined if there is none. @throws
- * SysError
+ * The match that carries the evidence about a container; undefined if there is none.
+ * @throws SysError
  */
 export function evidenceMatch({ netns }: Pick<Attachment, 'netns'>): string | undefined {
   const evidence = evidenceOf(netns, IPTABLES_COMMENT_LENGTH);

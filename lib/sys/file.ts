@@ -50,8 +50,8 @@ export function openFile(path: string): FileDescriptor {
 const TEXT_LIMIT_BYTES = 64 * 1024 * 1024;
 
 /**
- * The text of a regular file. Anything else is refused: to read it might never end. @throws
- * SysError
+ * The text of a regular file. Anything else is refused: to read it might never end.
+ * @throws SysError
  */
 export function readText(path: string): string {
   return sys(() => {
@@ -65,8 +65,8 @@ export function readText(path: string): string {
 }
 
 /**
- * The text of an open file, which must be a regular one; `path` names it in errors. @throws
- * SysError EINVAL, EFBIG; Node's own
+ * The text of an open file, which must be a regular one; `path` names it in errors.
+ * @throws SysError EINVAL, EFBIG; Node's own
  */
 export function readDescriptor(fd: number, path: string): string {
   const stat = fstatSync(fd);

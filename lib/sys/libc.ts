@@ -1,7 +1,13 @@
-/** The C library, and what Node brings of OpenSSL's: every signature that the plugins call, in one table. */
+/**
+ * The C library, and what Node brings of OpenSSL's: every signature that the plugins call, in one
+ * table.
+ */
 import { SysError } from './error.ts';
 
-/** man 2 of each name, man 3ssl of SHA512; `buffer` is a pointer to bytes, i64 and u64 are bigint in JavaScript. */
+/**
+ * man 2 of each name, man 3ssl of SHA512; `buffer` is a pointer to bytes, i64 and u64 are bigint in
+ * JavaScript.
+ */
 const SIGNATURES = {
   socket: { arguments: ['i32', 'i32', 'i32'], return: 'i32' },
   setsockopt: { arguments: ['i32', 'i32', 'i32', 'buffer', 'u32'], return: 'i32' },
@@ -46,7 +52,10 @@ function library(): Library {
   return loaded;
 }
 
-/** Ends the process with nothing more done, if the library is there: to load it would take longer than what is left undone. */
+/**
+ * Ends the process with nothing more done, if the library is there: to load it would take longer
+ * than what is left undone.
+ */
 export function exitIfLoaded(status: number): void {
   loaded?.functions._exit(status);
 }
@@ -55,8 +64,8 @@ export function exitIfLoaded(status: number): void {
 const EINTR_LIMIT = 100;
 
 /**
- * Calls a function of libc's that answers -1 on failure, again after EINTR. `call` names it for the error:
- * `sysCall('flock', (c) => c.flock(fd, LOCK_EX))`.
+ * Calls a function of libc's that answers -1 on failure, again after EINTR. `call` names it for the
+ * error: `sysCall('flock', (c) => c.flock(fd, LOCK_EX))`.
  * @throws SysError with the errno
  */
 export function sysCall<R extends number | bigint>(

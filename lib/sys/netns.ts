@@ -64,8 +64,8 @@ export function openNetns(path: string): Netns {
 }
 
 /**
- * Opens the namespace at a path; undefined when there is nothing: the pod is gone. @throws
- * SysError, NotANamespace
+ * Opens the namespace at a path; undefined when there is nothing: the pod is gone.
+ * @throws SysError, NotANamespace
  */
 export const openNetnsIfAny = (path: string): Netns | undefined => ifAny(() => openNetns(path));
 
@@ -101,8 +101,8 @@ function enter({ fd, path }: Netns): void {
 
 /**
  * A name of a namespace that no other one has until the next boot. The inode alone is no such name:
- * the kernel gives it out again. Before Linux 5.14 there is nothing better than the inode. @throws
- * SysError
+ * the kernel gives it out again. Before Linux 5.14 there is nothing better than the inode.
+ * @throws SysError
  */
 export function lifetimeId(netns: Netns): string {
   const cookie = within(netns, () => {

@@ -55,8 +55,8 @@ export class Socket implements Disposable {
   }
 
   /**
-   * The kernel's number of the socket's namespace; no other has it until the next boot. @throws
-   * SysError before Linux 5.14
+   * The kernel's number of the socket's namespace; no other has it until the next boot.
+   * @throws SysError before Linux 5.14
    */
   getNetnsCookie(): bigint {
     const value = Buffer.alloc(8);

@@ -57,8 +57,8 @@ export function deleteState(path: string): void {
 }
 
 /**
- * The file of a name as "device:inode", links not followed; undefined if there is none. @throws
- * SysError
+ * The file of a name as "device:inode", links not followed; undefined if there is none.
+ * @throws SysError
  */
 export const stateFileId = (path: string): string | undefined => {
   const stat = lstatIfAny(path);

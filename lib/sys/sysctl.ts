@@ -7,8 +7,8 @@ import { recover, succeeds } from './recover.ts';
 const path = (name: string) => `/proc/sys/${name}`;
 
 /**
- * The value without its newline; undefined where this kernel has no such parameter. @throws
- * SysError
+ * The value without its newline; undefined where this kernel has no such parameter.
+ * @throws SysError
  */
 export function readSysctl(name: string): string | undefined {
   return readTextIfAny(path(name))?.trimEnd();

@@ -85,8 +85,8 @@ export const discardFile = (path: string): boolean =>
   succeeds(() => void deleteFile(path), sysError());
 
 /**
- * Writes a file so that it appears whole, mode 0600, in place of any file of that name. @throws
- * SysError
+ * Writes a file so that it appears whole, mode 0600, in place of any file of that name.
+ * @throws SysError
  */
 export function replaceFile(path: string, content: string): void {
   using file = new TemporaryFile(path, content);

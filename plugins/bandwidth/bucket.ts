@@ -29,7 +29,10 @@ export const sameBucket = (a: TokenBucket, b: TokenBucket): boolean =>
   a.bufferTicks === b.bufferTicks &&
   a.limitBytes === b.limitBytes;
 
-/** The scheduler's ticks in a microsecond (/proc/net/psched: nanoseconds a microsecond, nanoseconds a tick, both in hexadecimal). */
+/**
+ * The scheduler's ticks in a microsecond (/proc/net/psched: nanoseconds a microsecond, nanoseconds
+ * a tick, both in hexadecimal).
+ */
 export function readTicksPerUs(): number {
   const [us, tick] = (readTextIfAny('/proc/net/psched') ?? '').split(' ', 2);
   const ratio = Number.parseInt(us ?? '', 16) / Number.parseInt(tick ?? '', 16);

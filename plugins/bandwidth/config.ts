@@ -50,7 +50,10 @@ const Places = object(() => ({
   runtimeConfig: z.optional(object(() => ({ bandwidth: z.optional(z.unknown()) }))),
 }));
 
-/** The configuration of bandwidth: the limits of the configuration if it has any of the keys, else the runtime's. */
+/**
+ * The configuration of bandwidth: the limits of the configuration if it has any of the keys, else
+ * the runtime's.
+ */
 export const BandwidthConfig = z.pipe(
   Places,
   z.transform((places, { issues }) => {

@@ -25,8 +25,8 @@ import { raiseMtu } from './mtu.ts';
 import { explainVlans } from './vlans.ts';
 
 /**
- * The bridge of the configuration, up; `gateway` is the address it is to have, if any. @throws
- * CniError
+ * The bridge of the configuration, up; `gateway` is the address it is to have, if any.
+ * @throws CniError
  */
 export function ensureBridge(
   host: Netlink,

@@ -90,7 +90,9 @@ const Keys = object(() => ({
   args: z.optional(object(() => ({ cni: z.optional(object(() => ({ mac: interfaceMacIfAny }))) }))),
 }));
 
-/** The configuration of bridge: its keys, checked against each other, with what follows from them. */
+/**
+ * The configuration of bridge: its keys, checked against each other, with what follows from them.
+ */
 export const BridgeConfig = z.pipe(
   Keys,
   z.transform((keys, context) => {
@@ -129,7 +131,10 @@ export const BridgeConfig = z.pipe(
 );
 export type BridgeConfig = z.infer<typeof BridgeConfig>;
 
-/** What DEL and GC read: beside what all such plugins do, what tells the interface by which the host knows the containers. */
+/**
+ * What DEL and GC read: beside what all such plugins do, what tells the interface by which the host
+ * knows the containers.
+ */
 export const BridgeTeardown = z.pipe(
   object(() => ({
     ...teardownKeys(),
@@ -173,7 +178,10 @@ function trunkIds(
 /** Whether ports are in VLANs. */
 export const usesVlans = ({ vlan, trunk }: BridgeConfig): boolean => vlan !== 0 || trunk.length > 0;
 
-/** The hardware address asked for: capability mac, else args.cni.mac, else MAC in CNI_ARGS. @throws CniError */
+/**
+ * The hardware address asked for: capability mac, else args.cni.mac, else MAC in CNI_ARGS.
+ * @throws CniError
+ */
 export function requestedMac(
   { runtimeMac, argsMac }: BridgeConfig,
   env: Environment,
@@ -194,8 +202,8 @@ const Ranges = object(() => ({
 }));
 
 /**
- * The gateways' addresses that the bridge has once there is a pod: for each range set one of these. None where the IPAM plugin is not
- * host-local: what others make of their keys is their own affair.
+ * The gateways' addresses that the bridge has once there is a pod: for each range set one of these.
+ * None where the IPAM plugin is not host-local: what others make of their keys is their own affair.
  */
 export function configuredGateways(config: BridgeConfig, json: unknown): Prefix[][] {
   const parsed = z.safeParse(Ranges, json);

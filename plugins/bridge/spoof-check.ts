@@ -99,8 +99,8 @@ function existingRules(nftables: Nftables, { outer, note }: Names): Request[] {
 }
 
 /**
- * Ends the check, and deletes the table with the last one; absence is accepted. @throws
- * NetlinkError
+ * Ends the check, and deletes the table with the last one; absence is accepted.
+ * @throws NetlinkError
  */
 export function deleteSpoofCheck(owner: AttachmentKey): void {
   using nftables = openNftablesIfAny();

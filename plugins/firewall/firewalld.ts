@@ -76,8 +76,8 @@ export function addSources(zone: string, addresses: readonly Prefix[]): void {
 const ABSENT = new Set(['UNKNOWN_SOURCE', 'NOT_ENABLED', 'INVALID_ZONE']);
 
 /**
- * Removes addresses from the sources of a zone; absence of an address or zone is accepted. @throws
- * CniError with firewalld's words
+ * Removes addresses from the sources of a zone; absence of an address or zone is accepted.
+ * @throws CniError with firewalld's words
  */
 export function removeSources(zone: string, addresses: readonly Prefix[]): void {
   for (const source of addresses) {

@@ -1,4 +1,7 @@
-/** The keys that flannel reads. `delegate` and `ipam` are raw material for the delegate's configuration. */
+/**
+ * The keys that flannel reads. `delegate` and `ipam` are raw material for the delegate's
+ * configuration.
+ */
 import * as z from 'zod/mini';
 import { isIfName } from '#lib/cni/environment.ts';
 import { RouteConfig } from '#lib/cni/result.ts';

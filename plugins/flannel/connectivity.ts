@@ -1,4 +1,7 @@
-/** STATUS: whether the delegate's bridge has the addresses that its pods take for their gateways, whoever made it. */
+/**
+ * STATUS: whether the delegate's bridge has the addresses that its pods take for their gateways,
+ * whoever made it.
+ */
 import { Prefix } from '#lib/addr/prefix.ts';
 import { type Findings, limited } from '#lib/cni/finding.ts';
 import { missingAddresses } from '#lib/net/address.ts';

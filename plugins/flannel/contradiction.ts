@@ -1,6 +1,7 @@
 /**
- * A subnet.env of yesterday: in the moments between a node's return and flanneld's rewrite of the file, pods would get
- * addresses that the cluster routes to another node. A failed ADD is tried again, such a pod never recovers.
+ * A subnet.env of yesterday: in the moments between a node's return and flanneld's rewrite of the
+ * file, pods would get addresses that the cluster routes to another node. A failed ADD is tried
+ * again, such a pod never recovers.
  */
 import type { Prefix } from '#lib/addr/prefix.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
@@ -11,7 +12,10 @@ import { openRtnl } from '#lib/net/rtnl.ts';
 import { delegateBridge, type FlannelConfig } from './config.ts';
 import type { SubnetEnv } from '#lib/flannel/subnet-env.ts';
 
-/** flanneld's devices for IPv6 (backends vxlan and wireguard); those for IPv4 are found by their addresses' labels. */
+/**
+ * flanneld's devices for IPv6 (backends vxlan and wireguard); those for IPv4 are found by their
+ * addresses' labels.
+ */
 const IPV6_DEVICES = ['flannel-v6.1', 'flannel-wg-v6', 'flannel-wg'];
 
 /** @throws CniError TRY_AGAIN_LATER when the kernel shows that the node's subnet is another one */
@@ -57,7 +61,10 @@ function isElsewhere({ address }: Prefix, { networks, subnets }: SubnetEnv): boo
   );
 }
 
-/** A bridge without ports replaces its address itself; one in use tells which subnet the node really has. */
+/**
+ * A bridge without ports replaces its address itself; one in use tells which subnet the node really
+ * has.
+ */
 function refuseBridge(host: Netlink, bridge: Link, config: FlannelConfig, env: SubnetEnv): void {
   const stale = listAddresses(host, bridge).find(({ prefix }) => isElsewhere(prefix, env));
   if (stale === undefined) return;

@@ -29,8 +29,8 @@ const sharedPath = (dataDir: string, { containerID }: AttachmentKey): string =>
   join(dataDir, stateFileName([containerID]));
 
 /**
- * Saves a configuration, whole or not at all; `undo` brings back what was saved before. @throws
- * SysError
+ * Saves a configuration, whole or not at all; `undo` brings back what was saved before.
+ * @throws SysError
  */
 export function saveConfig(
   dataDir: string,

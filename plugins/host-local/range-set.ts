@@ -1,4 +1,6 @@
-/** Range sets: pools of addresses of one family, out of each of which a container gets one address. */
+/**
+ * Range sets: pools of addresses of one family, out of each of which a container gets one address.
+ */
 import { type Address, AddressError } from '#lib/addr/address.ts';
 import type { Prefix } from '#lib/addr/prefix.ts';
 import { Range } from '#lib/addr/range.ts';
@@ -11,7 +13,9 @@ export interface RangeConfig {
   readonly gateway?: Address | undefined;
 }
 
-/** Addresses of a subnet that can be given away, but for the gateway's, which may lie among them. */
+/**
+ * Addresses of a subnet that can be given away, but for the gateway's, which may lie among them.
+ */
 export interface AllocationRange {
   readonly subnet: Prefix;
   readonly gateway: Address;
@@ -21,7 +25,9 @@ export interface AllocationRange {
 /** Subnets with fewer host bits hold no address beside network, gateway and broadcast. */
 const LEAST_HOST_BITS = 2;
 
-/** Fills in what the configuration leaves out. @throws AddressError in the reference plugin's words */
+/**
+ * Fills in what the configuration leaves out. @throws AddressError in the reference plugin's words
+ */
 export function allocationRange({
   subnet,
   rangeStart,
@@ -102,8 +108,9 @@ export class RangeSet {
   }
 
   /**
-   * Every address once, in the order in which they are tried: from the one after `last`, through the ranges in turn and
-   * round to the beginning, without the gateways. Without a `last` of this set from the first range's start.
+   * Every address once, in the order in which they are tried: from the one after `last`, through
+   * the ranges in turn and round to the beginning, without the gateways. Without a `last` of this
+   * set from the first range's start.
    */
   *candidates(last: Address | undefined): Generator<{ address: Address; range: AllocationRange }> {
     const count = this.ranges.length;

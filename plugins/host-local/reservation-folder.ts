@@ -113,8 +113,8 @@ export class ReservationFolder {
   }
 
   /**
-   * Whether this process made an address's file; true as well if it made none at all. @throws
-   * SysError
+   * Whether this process made an address's file; true as well if it made none at all.
+   * @throws SysError
    */
   isOwn(address: Address): boolean {
     return madeHere.size === 0 || madeHere.has(stateFileId(this.#file(address)) ?? '');

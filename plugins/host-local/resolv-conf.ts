@@ -1,7 +1,10 @@
 /** Files like /etc/resolv.conf (resolv.conf(5)) as DNS settings of a result. */
 import type { Dns } from '#lib/cni/config.ts';
 
-/** Reads the lines that name servers and domains; of several `domain` lines the last counts, the others add up. */
+/**
+ * Reads the lines that name servers and domains; of several `domain` lines the last counts, the
+ * others add up.
+ */
 export function parseResolvConf(text: string): Dns {
   const dns = {
     nameservers: [] as string[],

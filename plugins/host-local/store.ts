@@ -1,5 +1,6 @@
 /**
- * The reservations of one network, under the reference plugin's lock: both plugins may work at once.
+ * The reservations of one network, under the reference plugin's lock: both plugins may work at
+ * once.
  *
  * With an index by owner a call need not read all of them. At the end of a call both folders get
  * the same modification time, of long ago. If they do not have it any more, somebody else has added
@@ -140,8 +141,8 @@ export class Store implements Disposable {
   }
 
   /**
-   * Frees an owner's addresses, and those that very old releases reserved for the container alone. A
-   * process that undoes its ADD frees only what it reserved itself: a later ADD may have reserved
+   * Frees an owner's addresses, and those that very old releases reserved for the container alone.
+   * A process that undoes its ADD frees only what it reserved itself: a later ADD may have reserved
    * addresses for the same owner. @throws SysError
    */
   release(owner: AddressOwner): void {

@@ -1,6 +1,6 @@
 /**
- * Conditions of nftables mappings, in the nft program's language: the one thing here that needs a child. It runs when a network's
- * first pod with a port mapping comes, not for every pod.
+ * Conditions of nftables mappings, in the nft program's language: the one thing here that needs a
+ * child. It runs when a network's first pod with a port mapping comes, not for every pod.
  */
 import type { Nftables } from '#lib/net/nftables.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
@@ -12,7 +12,10 @@ const CHILD_LIMIT_MS = 30_000;
 
 const ADVICE = 'conditions of the nftables backend need the nft program: is it installed?';
 
-/** Fills the chain that asks for a policy's conditions, if nobody has. @throws CniError with what nft said */
+/**
+ * Fills the chain that asks for a policy's conditions, if nobody has. @throws CniError with what
+ * nft said
+ */
 export function addConditions(
   nftables: Nftables,
   { family, chain, entry, conditions }: Policy,

@@ -73,7 +73,10 @@ type Keys = z.infer<typeof Keys>;
 
 /** What DEL and GC read. */
 export const PortmapTeardown = object(() => ({
-  /** Whether the runtime asks for anything, well or badly: an earlier DEL may have left something then. */
+  /**
+   * Whether the runtime asks for anything, well or badly: an earlier DEL may have left something
+   * then.
+   */
   runtimeConfig: z.optional(z.unknown()),
 }));
 export type PortmapTeardown = z.infer<typeof PortmapTeardown>;

@@ -47,8 +47,8 @@ const HOOKS = ['PREROUTING', 'OUTPUT'] as const;
 
 /**
  * Lets `undo` delete the chains that all containers share, if they are not there yet and are unused
- * then. To be called before the undo of the container's own chain is deferred. @throws
- * NetlinkError, SysError
+ * then. To be called before the undo of the container's own chain is deferred.
+ * @throws NetlinkError, SysError
  */
 export function deferSharedChains(
   nftables: Nftables | undefined,
@@ -128,8 +128,8 @@ export function clearPorts(
 }
 
 /**
- * Deletes chains of the network's other containers that lead to addresses of a new owner. @throws
- * NetfilterError, NetlinkError
+ * Deletes chains of the network's other containers that lead to addresses of a new owner.
+ * @throws NetfilterError, NetlinkError
  */
 export function releaseReused(
   nftables: Nftables | undefined,

@@ -44,8 +44,8 @@ export function findOwner(
 }
 
 /**
- * The addresses that an owner's mappings lead to. Reads the addresses of all owners. @throws
- * NetlinkError
+ * The addresses that an owner's mappings lead to. Reads the addresses of all owners.
+ * @throws NetlinkError
  */
 export const listPods = (nftables: Nftables, family: Family, owner: IndexKey): Address[] =>
   nftables
@@ -65,8 +65,8 @@ export function forgetPod(nftables: Nftables, owner: IndexKey, address: Address)
 }
 
 /**
- * The requests that forget the owner of the mappings to an address, whoever that is. @throws
- * NetlinkError
+ * The requests that forget the owner of the mappings to an address, whoever that is.
+ * @throws NetlinkError
  */
 export const clearPod = (nftables: Nftables, network: string, address: Address): Request[] =>
   findOwner(nftables, network, address) === undefined ? [] : forgetOwner(network, address);

@@ -15,8 +15,8 @@ const CHAINS = ['hostports', 'hostip_hostports', 'masquerading'];
 
 /**
  * Deletes the rules of a container; absence is accepted. The rules do not name the network: with
- * `pods` only those for these addresses are deleted. @returns whether there were any. @throws
- * NetlinkError
+ * `pods` only those for these addresses are deleted. @returns whether there were any.
+ * @throws NetlinkError
  */
 export function deleteReferenceRules(
   nftables: Nftables,

@@ -1,4 +1,7 @@
-/** The keys that ptp reads: those that plugins with masquerading and IPAM have in common, and none beside. */
+/**
+ * The keys that ptp reads: those that plugins with masquerading and IPAM have in common, and none
+ * beside.
+ */
 import * as z from 'zod/mini';
 import {
   interfaceKeys,

@@ -1,4 +1,7 @@
-/** ptp: joins a container to the host by a veth pair and routes, without a bridge. CNI SPEC §2; example: conf/40-static-ptp.conflist. */
+/**
+ * ptp: joins a container to the host by a veth pair and routes, without a bridge. CNI SPEC §2;
+ * example: conf/40-static-ptp.conflist.
+ */
 import { openContainer, openContainerIfAny } from '#lib/cni/attachment.ts';
 import { cleanUp, CniError, CODE } from '#lib/cni/error.ts';
 import { attempt } from '#lib/cni/finding.ts';
@@ -118,7 +121,10 @@ export const ptp = definePlugin({
   },
 });
 
-/** Without addresses there is nothing to route. Not asked of DEL, which has to take a refused ADD for what it is. */
+/**
+ * Without addresses there is nothing to route. Not asked of DEL, which has to take a refused ADD
+ * for what it is.
+ */
 function requireIpam({ ipam }: PtpConfig): void {
   if (ipam === undefined) {
     throw new CniError(CODE.INVALID_CONFIG, 'ptp needs an IPAM plugin: "ipam.type" is missing');

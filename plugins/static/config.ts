@@ -1,4 +1,7 @@
-/** What static reads: addresses of its section `ipam`, of CNI_ARGS, of `args`, of the capability `ips`. */
+/**
+ * What static reads: addresses of its section `ipam`, of CNI_ARGS, of `args`, of the capability
+ * `ips`.
+ */
 import * as z from 'zod/mini';
 import { Address } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
@@ -83,7 +86,9 @@ export function staticAnswer({
   return { interfaces: [], ips: all, routes: ipam.routes, dns: ipam.dns };
 }
 
-/** IP in CNI_ARGS adds addresses; each of GATEWAY is that of every address in whose subnet it is. */
+/**
+ * IP in CNI_ARGS adds addresses; each of GATEWAY is that of every address in whose subnet it is.
+ */
 function withArguments(addresses: readonly ResultIp[], env: Environment): ResultIp[] {
   const { IP = '', GATEWAY = '' } = parseArgs(env['CNI_ARGS'] ?? '', ['IP', 'GATEWAY']);
   const added = list(IP).map((text): ResultIp => ({ address: parseArgument(text) }));

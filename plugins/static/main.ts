@@ -1,4 +1,7 @@
-/** static: answers with the addresses that its configuration or its caller names. CNI SPEC §4 (IPAM); example: conf/40-static-ptp.conflist. */
+/**
+ * static: answers with the addresses that its configuration or its caller names. CNI SPEC §4
+ * (IPAM); example: conf/40-static-ptp.conflist.
+ */
 import { attempt, broken } from '#lib/cni/finding.ts';
 import { definePlugin } from '#lib/cni/plugin.ts';
 import { requirePrevResult } from '#lib/cni/prev-result.ts';

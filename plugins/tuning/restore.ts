@@ -8,8 +8,9 @@ import { type Backup, backupPath, deleteBackup, isOf, readBackup } from './backu
 import { restoreAttributes } from './link-attributes.ts';
 
 /**
- * Restores an interface from its backup and removes that; with the interface or its namespace gone there is nothing to
- * restore. If it can't be restored the backup stays, so that this may be tried again. @throws CniError, SysError
+ * Restores an interface from its backup and removes that; with the interface or its namespace gone
+ * there is nothing to restore. If it can't be restored the backup stays, so that this may be tried
+ * again. @throws CniError, SysError
  */
 export function restoreFromBackup(folder: string, attachment: Attachment): void {
   const path = backupPath(folder, attachment);
