@@ -16,7 +16,7 @@ import { COMMAND_NAMES, PLUGIN_NAMES } from './programs.ts';
 
 const MODE = 0o755;
 
-/** What can be named. */
+/** The names that can be installed. */
 const NAMES: readonly string[] = [...PLUGIN_NAMES, ...COMMAND_NAMES, 'cni-suite'];
 
 /**

@@ -9,7 +9,7 @@ const NETWORK_COMMANDS = ['add', 'check', 'del', 'gc', 'status'] as const;
 /** One of them. */
 type NetworkCommand = (typeof NETWORK_COMMANDS)[number];
 
-/** What is asked of a network. */
+/** A command on a network, with its arguments. */
 export interface NetworkArguments {
   readonly command: NetworkCommand;
   readonly network: string;
@@ -18,7 +18,7 @@ export interface NetworkArguments {
   readonly ifName: string | undefined;
 }
 
-/** What was asked for. */
+/** The request on the command line. */
 export type Arguments = NetworkArguments | { readonly command: 'list' | 'version' | 'help' };
 
 /** A command line that makes no sense. */
@@ -26,7 +26,7 @@ export class UsageError extends Error {
   override name = 'UsageError';
 }
 
-/** What a reader needs to know. */
+/** The help text. */
 export const USAGE = `cnitool: adds namespaces to networks by hand, as a container runtime does
 
   cnitool add    NETWORK NETNS    adds an interface to the namespace, prints the result

@@ -1,5 +1,5 @@
 /**
- * What cnitool reads: network configurations, the plugins' objects in them, CAP_ARGS, and the
+ * The input of cnitool: network configurations, the plugins' objects in them, CAP_ARGS, and the
  * result cache's files.
  */
 import * as z from 'zod/mini';
@@ -160,7 +160,7 @@ export function parseCapabilityArgs(text: string): Json {
   }
 }
 
-/** What libcni writes into the result cache for an attachment. */
+/** An attachment's file in the result cache, as libcni writes it. */
 const CacheFile = object(() => ({
   kind: z.literal('cniCacheV1'),
   containerId: textOrEmpty,

@@ -8,7 +8,7 @@ import { type CachedAttachment, type OtherCacheFile, readResult } from './cache.
 import type { Json } from './config.ts';
 import type { BrokenFile, Network } from './network-list.ts';
 
-/** What there is to show. */
+/** The content of the list. */
 export interface Inventory {
   readonly folder: string;
   readonly networks: readonly (Network | BrokenFile)[];

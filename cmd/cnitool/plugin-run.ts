@@ -11,7 +11,7 @@ import type { RuntimeAttachment } from './attachment.ts';
 import type { Json, PluginEntry } from './config.ts';
 import type { Network } from './network-list.ts';
 
-/** What every run needs of the process. */
+/** The parts of the process that every run needs. */
 export interface Host {
   readonly env: Environment;
   readonly builtins: Builtins;

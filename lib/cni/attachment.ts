@@ -1,17 +1,17 @@
-/** What a call is about: the attachment of a container's interface to a network. */
+/** Attachments of containers' interfaces to networks: a call is about one of them. */
 import { isSysError } from '#lib/sys/error.ts';
 import { statIfAny } from '#lib/sys/file.ts';
 import { isNetns, type Netns, openNetns, openNetnsIfAny } from '#lib/sys/netns.ts';
 import { CniError, CODE, toCniError } from './error.ts';
 import { shorten } from './shorten.ts';
 
-/** A container's interface, without the network: how runtimes list those that are still wanted. */
+/** A container's interface, without the network: runtimes list the valid attachments like this. */
 export interface AttachmentKey {
   readonly containerID: string;
   readonly ifName: string;
 }
 
-/** What identifies an attachment: whose a piece of state is. */
+/** The identity of an attachment, which owns state. */
 export interface Owner extends AttachmentKey {
   readonly network: string;
 }

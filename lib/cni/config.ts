@@ -58,11 +58,11 @@ const NetworkConfig = object(() => ({
   cniVersion: textOrEmpty,
   /** Name of the network. */
   name: textOrEmpty,
-  /** What the plugins before this one, or the whole ADD, resulted in. */
+  /** The result of the plugins before this one, or of the whole ADD. */
   prevResult: z.optional(z.unknown()),
   /** GC: attachments that are to stay. */
   'cni.dev/valid-attachments': z.optional(z.array(ValidAttachment)),
-  /** The same under the name that libcni first gave it. */
+  /** The valid attachments, under the name that libcni first gave the key. */
   'cni.dev/attachments': z.optional(z.array(ValidAttachment)),
 }));
 

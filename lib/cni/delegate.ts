@@ -24,8 +24,8 @@ import { shorten } from './shorten.ts';
 import { integer, isRecord, object, optional, textOrEmpty } from './schema.ts';
 
 /**
- * Together less than the two minutes that kubelet gives the whole call: a delegate's work, and its
- * DEL if that fails.
+ * Time limits of a delegate's work, and of its DEL if that fails. Kubelet gives the whole call two
+ * minutes.
  */
 const DELEGATE_LIMIT_MS = 90_000;
 const UNDO_LIMIT_MS = 20_000;
@@ -42,7 +42,7 @@ const DEPTH = 'CNI_SUITE_DEPTH';
 /** More plugins than this in a row are a configuration that calls itself: three are usual. */
 const DEPTH_LIMIT = 8;
 
-/** What a delegate is run with. */
+/** The part of a call that a delegate gets. */
 export interface DelegateCall {
   readonly env: Environment;
   readonly input: Uint8Array;
@@ -73,7 +73,7 @@ export function delegateAdd(call: Call<unknown>, type: string, input: Uint8Array
 }
 
 /**
- * Runs a plugin's ADD as a runtime does, whose business a failed one is: no DEL follows.
+ * Runs a plugin's ADD for a runtime. If it fails, no DEL follows: that is the runtime's task.
  * @returns the printed document
  * @throws CniError
  */

@@ -33,7 +33,7 @@ const REQUIREMENTS: readonly {
   { variable: 'CNI_IFNAME', commands: ['ADD', 'CHECK', 'DEL'], validate: validateIfName },
 ];
 
-/** What the environment says of a call. */
+/** The call that the environment describes. */
 export interface CallEnvironment extends AttachmentKey {
   /** Not yet known to be a command: bad input is reported first. */
   readonly command: string;

@@ -28,8 +28,8 @@ export const CODE = {
 } as const;
 
 /**
- * A runtime writes errors into its log, and repeats them: whatever is quoted in one, it stays
- * readable.
+ * The longest message and details: runtimes write errors into their logs again and again, and the
+ * logs must stay readable.
  */
 const MESSAGE_LIMIT = 2000;
 const DETAILS_LIMIT = 4000;
@@ -57,15 +57,15 @@ export class CniError extends Error {
 }
 
 /**
- * A failure that ends a sentence saying what was being done: `failed to create bridge "cni0": …`.
- * Keeps the code.
+ * An error whose message begins with the step that failed: `failed to create bridge "cni0": …`. It
+ * keeps the code.
  */
 export function prefixed(message: string, error: unknown): CniError {
   const { code, details, message: reason } = toCniError(error);
   return new CniError(code, `${message}: ${reason}`, details, { cause: error });
 }
 
-/** Runs a step; a failure says what the step was. @throws CniError */
+/** Runs a step. If it fails, `message` begins the error's message. @throws CniError */
 export function step<T>(message: string, body: () => T): T {
   try {
     return body();
@@ -77,7 +77,7 @@ export function step<T>(message: string, body: () => T): T {
 /** The code and words of the specification for any error that was thrown. */
 export function toCniError(error: unknown): CniError {
   if (error instanceof CniError) return error;
-  // An undo failed after the step that mattered: report that one, mention the other.
+  // An undo failed too: report the original failure, and mention the undo's.
   if (error instanceof SuppressedError) {
     const original = toCniError(error.suppressed);
     const undo = `while undoing: ${toCniError(error.error).message}`;
@@ -106,8 +106,8 @@ function codeOf(error: Error): number {
 }
 
 /**
- * What an errno means that the kernel gives no words with, where a configuration or the node's
- * set-up can cause it.
+ * Advice for errnos that a configuration or the node's set-up can cause, if the kernel gives no
+ * words of its own.
  */
 const ADVICE: Readonly<Record<string, string>> = {
   EPERM:
@@ -133,7 +133,7 @@ function combine(errors: CniError[]): CniError {
 const join = (separator: string, ...texts: string[]): string =>
   texts.filter((text) => text !== '').join(separator);
 
-/** What caused an error, and what caused that. */
+/** The causes of an error, joined. */
 function causes({ cause }: Error): string {
   if (!(cause instanceof Error)) return '';
   return join(': ', cause.message, causes(cause));

@@ -13,7 +13,7 @@ const MTU_MAX = 65_535;
 export const interfaceKeys = () => ({
   /** Masquerade what leaves the container's subnet. */
   ipMasq: flag,
-  /** What masquerades; default nftables where the kernel has it. */
+  /** The backend that masquerades; default: nftables if the kernel has it. */
   ipMasqBackend: z.optional(z.enum(['nftables', 'iptables', ''])),
   /** Destinations that see the container's own address even with ipMasq. */
   nonMasqueradeCIDRs: optional(z.array(prefix), []),
@@ -26,7 +26,7 @@ export const interfaceKeys = () => ({
 });
 type InterfaceKeys = z.infer<z.ZodMiniObject<ReturnType<typeof interfaceKeys>>>;
 
-/** What follows from them. */
+/** The options that follow from the common keys. */
 export const interfaceOptions = (keys: InterfaceKeys) => ({
   /** Undefined: nothing is masqueraded. */
   masquerade: keys.ipMasq
@@ -39,7 +39,7 @@ export const interfaceOptions = (keys: InterfaceKeys) => ({
   dns: keys.dns,
 });
 
-/** Those that DEL and GC read. */
+/** The common keys for DEL and GC. */
 export const teardownKeys = () => ({
   /** Whether there was masquerading to end. */
   ipMasq: tolerant(flag, false),
@@ -48,7 +48,7 @@ export const teardownKeys = () => ({
 });
 type TeardownKeys = z.infer<z.ZodMiniObject<ReturnType<typeof teardownKeys>>>;
 
-/** What follows from them. */
+/** The options that follow from the keys for DEL and GC. */
 export const teardownOptions = ({ ipMasq, ipam }: TeardownKeys) => ({
   isMasqueraded: ipMasq,
   ipam: ipam?.type ? { type: ipam.type } : undefined,

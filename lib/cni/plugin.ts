@@ -1,4 +1,4 @@
-/** What a plugin is, and how a call of the protocol becomes a call of one of its members. */
+/** Plugins, and how a call of the protocol becomes a call of a plugin's member. */
 import type * as z from 'zod/mini';
 import { openNetns, openOwnNetns } from '#lib/sys/netns.ts';
 import type { Environment } from '#lib/sys/process.ts';

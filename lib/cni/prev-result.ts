@@ -1,4 +1,4 @@
-/** What the plugins before this one in a chain resulted in, as plugins look at it. */
+/** The result of the plugins before this one in a chain, as plugins use it. */
 import type { Attachment } from './attachment.ts';
 import { CniError, CODE } from './error.ts';
 import type { Result, ResultIp } from './result.ts';

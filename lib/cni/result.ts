@@ -143,9 +143,9 @@ export function parseResult(json: unknown, configVersion: SpecVersion, what: str
 }
 
 /**
- * Reads a result in whatever version it says it is; without one it is taken to be in `assumed`.
- * What a plugin printed or a runtime kept may be older than the configuration. @throws CniError
- * INVALID_CONFIG
+ * Reads a result in whatever version it says it is; without one it is taken to be in `assumed`. A
+ * result that a plugin printed or a runtime kept may be older than the configuration.
+ * @throws CniError INVALID_CONFIG
  */
 export function parseResultOfAnyVersion(json: unknown, assumed: SpecVersion, what: string): Result {
   const own = ownVersion(json);
@@ -217,7 +217,9 @@ const encodeIp = ({ address, gateway, interface: index }: ResultIp) => ({
   interface: index,
 });
 
-/** What asks for nothing is left out; table and scope 0 ask for something. */
+/**
+ * A route as JSON, without the values that mean "not set". Table 0 and scope 0 do not mean that.
+ */
 export const encodeRoute = ({ dst, gw, mtu, advmss, priority, table, scope }: ResultRoute) => ({
   dst: dst.toString(),
   gw: gw?.toString(),

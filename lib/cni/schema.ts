@@ -56,7 +56,7 @@ export function object<S extends z.core.$ZodLooseShape>(makeShape: () => S) {
       z.looseObject(shape),
     );
   });
-  // What the transform answers. z.optional asks even for a key that is absent, and would make all
+  // The transform's answer. z.optional asks even for a key that is absent, and would make all
   // of it for the answer.
   Object.defineProperty(schema._zod, 'optin', { value: 'optional' });
   return schema;
@@ -134,7 +134,7 @@ export const flag = z._default(z.boolean(), false);
 /** An optional key with any text. */
 export const textIfAny = z.optional(z.string());
 
-/** The same, where absent means empty. */
+/** A text; absent means empty. */
 export const textOrEmpty = z._default(z.string(), '');
 
 /** An optional key with a list of texts; absent means an empty one. */

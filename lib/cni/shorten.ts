@@ -3,10 +3,10 @@
  * by.
  */
 
-/** What is kept of a value: who typed it knows it again. */
+/** How much of a value is kept: enough to recognize it. */
 const VALUE_LIMIT = 200;
 
-/** How much of a cut text is its end: there stands what followed, such as the kernel's words. */
+/** How much of a cut text is its end, which may be the kernel's words. */
 const END_SHARE = 0.25;
 
 /** A text, or if it is longer than `limit` characters its beginning and its end. */
@@ -17,6 +17,6 @@ export function shorten(text: string, limit: number = VALUE_LIMIT): string {
   return `${text.slice(0, limit - end)}… (${left} more characters) …${text.slice(text.length - end)}`;
 }
 
-/** A sentence in which a value stands, with the value cut. */
+/** A sentence that quotes a value, with the value cut. */
 export const shortenIn = (sentence: string, value: string): string =>
   value.length <= VALUE_LIMIT ? sentence : sentence.replaceAll(value, () => shorten(value));

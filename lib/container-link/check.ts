@@ -13,7 +13,7 @@ interface MtuConfig {
   readonly mtuBytes: number | undefined;
 }
 
-/** What is expected of the interface beside the result. */
+/** Expectations of the interface beside the result. */
 interface Expectation {
   readonly kind: string;
   readonly mayBeDown: boolean;

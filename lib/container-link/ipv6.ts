@@ -1,4 +1,4 @@
-/** What IPv6 asks of a node and its interfaces; the kernel's own refusals do not say it. */
+/** Requirements of IPv6 on a node and its interfaces: the kernel refuses without saying them. */
 import type { Prefix } from '#lib/addr/prefix.ts';
 import { CniError, CODE } from '#lib/cni/error.ts';
 import { readSysctl } from '#lib/sys/sysctl.ts';

@@ -1,4 +1,4 @@
-/** What DEL can learn of a container's addresses. */
+/** A container's addresses, as far as DEL can learn them. */
 import type { Prefix } from '#lib/addr/prefix.ts';
 import type { AttachmentCall } from '#lib/cni/plugin.ts';
 import { ownAddresses } from '#lib/cni/prev-result.ts';

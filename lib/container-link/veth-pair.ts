@@ -34,7 +34,7 @@ export interface ContainerEnd extends Omit<Container, 'link'> {
   readonly mac?: Mac | undefined;
 }
 
-/** What the host's end is: a port of a bridge or not, with which MTU. */
+/** Settings of the host's end: the bridge that it is a port of, if any, and its MTU. */
 interface HostEnd {
   readonly master?: Link;
   readonly mtuBytes: number | undefined;

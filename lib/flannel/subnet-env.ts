@@ -21,7 +21,7 @@ export interface SubnetEnv {
  */
 export class SubnetEnvError extends Error {
   override name = 'SubnetEnvError';
-  /** What to do, where that can be told. */
+  /** Advice, if there is any. */
   readonly advice: string;
 
   constructor(message: string, advice = '') {

@@ -5,7 +5,7 @@
 import { Address, type Family } from '#lib/addr/address.ts';
 import { Prefix } from '#lib/addr/prefix.ts';
 
-/** What a network wants masqueraded. */
+/** A network's masquerading policy. */
 export interface MasqueradePolicy {
   /** Destinations that see the pod's own address: the cluster's networks. */
   readonly nonMasqueradeCIDRs: readonly Prefix[];

@@ -10,7 +10,7 @@ import { Prefix } from '#lib/addr/prefix.ts';
 export const addressFrom = (bytes: Uint8Array): Address =>
   wellFormed(() => Address.fromBytes(bytes));
 
-/** The same with a length. @throws MalformedMessage */
+/** A prefix of an address and a length in a message. @throws MalformedMessage */
 export const prefixFrom = (address: Address, bits: number): Prefix =>
   wellFormed(() => new Prefix(address, bits));
 

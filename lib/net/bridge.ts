@@ -15,7 +15,7 @@ const BRIDGE_FLAGS_MASTER = 1;
 const BRIDGE_VLAN_INFO = { PVID: 1 << 1, UNTAGGED: 1 << 2, RANGE_BEGIN: 1 << 3, RANGE_END: 1 << 4 };
 const RTEXT_FILTER_BRVLAN = 1 << 1;
 
-/** What a bridge does with a port beyond forwarding. */
+/** Options of a port. */
 export interface PortOptions {
   /** Send frames back out of the port they came from. */
   readonly hairpin: boolean;

@@ -23,7 +23,7 @@ const CTA_IP = { 4: { SRC: 1, DST: 2 }, 6: { SRC: 3, DST: 4 } } as const;
 const CTA_PROTO = { NUM: 1, DST_PORT: 3 } as const;
 const CTA_FILTER_ORIG_FLAGS = 1;
 
-/** What the kernel tells connections apart by. */
+/** The attributes that identify a connection. */
 const KEYS: ReadonlySet<number> = new Set([CTA.TUPLE_ORIG, CTA.ZONE]);
 
 /** net/netfilter/nf_internals.h: which parts of a tuple a filter compares. */
@@ -45,7 +45,7 @@ export interface Connection {
   readonly family: Family;
   readonly original: Flow;
   readonly reply: Flow;
-  /** What the kernel knows it by. */
+  /** The attributes that identify it. */
   readonly key: readonly Attribute[];
 }
 

@@ -29,7 +29,7 @@ const MACVLAN_MODE = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const;
 const IPVLAN_MODE = { l2: 0, l3: 1, l3s: 2 } as const;
 
 /**
- * What is particular to a kind. Indexes are those of interfaces in the namespace that the request
+ * The options of each kind. Indexes are those of interfaces in the namespace that the request
  * is made in.
  */
 export type LinkKind =

@@ -68,7 +68,7 @@ export function decodeMessages(bytes: Uint8Array): Message[] {
 }
 
 /**
- * What an acknowledgement says. `errno` 0 is success; the rest is the extended ack, where the
+ * The content of an acknowledgement. `errno` 0 is success; the rest is the extended ack, where the
  * kernel gave one.
  */
 export interface Acknowledgement {

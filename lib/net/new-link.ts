@@ -11,7 +11,7 @@ import { RTM } from './rtnl.ts';
 /** linux/veth.h */
 const VETH_INFO_PEER = 1;
 
-/** What an interface of any kind is to be. What is absent the kernel chooses. */
+/** Settings of a new interface of any kind. The kernel chooses what is absent. */
 export interface LinkSettings {
   readonly name: string;
   readonly mac?: Mac | undefined;
@@ -22,7 +22,7 @@ export interface LinkSettings {
   readonly netns?: Netns | undefined;
 }
 
-/** What only the interface itself can be at once, not the far end of a pair. */
+/** Settings that the far end of a pair can't have when it is made. */
 interface NearSettings extends LinkSettings {
   /** Up from the first moment. */
   readonly isUp?: boolean;

@@ -25,7 +25,7 @@ const NFT_CMP_NEQ = 1;
 /** linux/netfilter/nf_tables.h: what a packet is known by besides its bytes. */
 const NFT_META = { MARK: 3, IIFNAME: 6, L4PROTO: 16 } as const;
 
-/** What becomes of a packet: linux/netfilter.h, linux/netfilter/nf_tables.h. */
+/** Verdicts: linux/netfilter.h, linux/netfilter/nf_tables.h. */
 const VERDICTS = { drop: 0, accept: 1, jump: -3, goto: -4, return: -5 } as const;
 
 /** A verdict, with a chain for `jump` and `goto`. */

@@ -1,4 +1,4 @@
-/** What nf_tables answers: chains, rules and elements as listed. Pure: bytes to values. */
+/** Answers of nf_tables: chains, rules and elements as listed. Pure: bytes to values. */
 import { Attributes } from './attribute.ts';
 import type { Message } from './message.ts';
 import {

@@ -2,7 +2,7 @@
 import * as z from 'zod/mini';
 import { integer, object, optional } from '#lib/cni/schema.ts';
 
-/** What a token bucket's size, in bytes, has to fit in: 32 bits, and the kernel wants less. */
+/** The largest token bucket, in bytes: the kernel wants less than 32 bits. */
 const BURST_BYTES_MAX = 2 ** 32 - 2;
 
 const KEYS = ['ingressRate', 'ingressBurst', 'egressRate', 'egressBurst'] as const;

@@ -132,7 +132,7 @@ export const BridgeConfig = z.pipe(
 export type BridgeConfig = z.infer<typeof BridgeConfig>;
 
 /**
- * What DEL and GC read: beside what all such plugins do, what tells the interface by which the host
+ * The keys for DEL and GC: the common ones, and those that name the interface by which the host
  * knows the containers.
  */
 export const BridgeTeardown = z.pipe(
@@ -154,7 +154,7 @@ export const BridgeTeardown = z.pipe(
 );
 type BridgeTeardown = z.infer<typeof BridgeTeardown>;
 
-/** What tells which interface has the gateway's addresses. */
+/** The keys that name the interface with the gateway's addresses. */
 export type GatewayKeys = Pick<BridgeTeardown, 'bridge' | 'vlan' | 'isGateway'>;
 
 function trunkIds(
@@ -203,7 +203,7 @@ const Ranges = object(() => ({
 
 /**
  * The gateways' addresses that the bridge has once there is a pod: for each range set one of these.
- * None where the IPAM plugin is not host-local: what others make of their keys is their own affair.
+ * None where the IPAM plugin is not host-local: the keys of other plugins may mean something else.
  */
 export function configuredGateways(config: BridgeConfig, json: unknown): Prefix[][] {
   const parsed = z.safeParse(Ranges, json);

@@ -117,7 +117,7 @@ export const bridge = definePlugin({
       () =>
         (rtnl !== undefined && deleteLink(rtnl, attachment.ifName)) ||
         deleteStrayVeth(host, attachment, call.prevResult),
-      // And after it: the host may have learnt an address once more.
+      // Once more after it: the host may have learnt an address again.
       () => forget(host, config, addresses ?? []),
       // The addresses last: no new owner gets them while anything of the old one is left.
       () => ipamDel(call),

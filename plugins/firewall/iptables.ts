@@ -71,7 +71,7 @@ export function dismiss(dataDir: string, leaving: readonly Admission[]): void {
   for (const admission of leaving) deleteAdmission(dataDir, admission);
 }
 
-/** What the rules of one family depend on. */
+/** The pods and isolations of one family: its rules depend on them. */
 interface Scope {
   readonly pods: readonly Prefix[];
   readonly isolations: readonly Isolation[];

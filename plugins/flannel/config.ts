@@ -9,7 +9,7 @@ import { object, optional, tolerant } from '#lib/cni/schema.ts';
 
 const Json = z.record(z.string(), z.unknown());
 
-/** What flannel's delegate is called if the configuration does not say. */
+/** The delegate's type if the configuration names none. */
 export const DEFAULT_DELEGATE = 'bridge';
 
 /** The bridge of the delegate bridge, likewise. */
@@ -46,7 +46,7 @@ export const FlannelConfig = object(() => ({
 }));
 export type FlannelConfig = z.infer<typeof FlannelConfig>;
 
-/** What DEL and GC read: all of it, since what ADD saved may be lost. */
+/** The keys for DEL and GC: all, since the saved configuration may be lost. */
 export const FlannelTeardown = object(() => ({
   subnetFile: tolerant(z.string(), DEFAULT_SUBNET_FILE),
   dataDir: tolerant(z.string(), DEFAULT_DATA_DIR),

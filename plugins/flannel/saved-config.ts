@@ -128,7 +128,7 @@ export function gcConfigs(dataDir: string, scope: GcScope): void {
   cleanUp(...savedKeys(dataDir).map((key) => () => collect(key)), () => discardAbandoned(dataDir));
 }
 
-/** What tells attachments of a network apart; without an interface the container alone. */
+/** A name that tells attachments of a network apart; without an interface it is the container's. */
 const attachmentName = ({ containerID, ifName }: AttachmentKey): string =>
   ifName === '' ? containerID : `${containerID}${SEPARATOR}${ifName}`;
 

@@ -52,7 +52,7 @@ const PortMapping = object(() => ({
 export type PortMapping = z.infer<typeof PortMapping>;
 
 const Keys = object(() => ({
-  /** What translates; default nftables where the kernel has it. */
+  /** The backend that translates; default: nftables if the kernel has it. */
   backend: textIfAny,
   /** Masquerade connections from the container's own subnet and from 127.0.0.0/8. */
   snat: optional(z.boolean(), true),
@@ -64,14 +64,14 @@ const Keys = object(() => ({
   externalSetMarkChain: textIfAny,
   /** Further conditions for IPv4, in the backend's words. */
   conditionsV4: textList,
-  /** The same for IPv6. */
+  /** Further conditions for IPv6. */
   conditionsV6: textList,
   /** Capability portMappings. */
   runtimeConfig: z.optional(object(() => ({ portMappings: optional(z.array(PortMapping), []) }))),
 }));
 type Keys = z.infer<typeof Keys>;
 
-/** What DEL and GC read. */
+/** The keys for DEL and GC. */
 export const PortmapTeardown = object(() => ({
   /**
    * Whether the runtime asks for anything, well or badly: an earlier DEL may have left something
@@ -108,7 +108,7 @@ export const PortmapConfig = z.pipe(
 );
 export type PortmapConfig = z.infer<typeof PortmapConfig>;
 
-/** What becomes of the source of connections through host ports. */
+/** How the sources of connections through host ports are masqueraded. */
 export type MasqueradeKeys = PortmapConfig['masquerade'];
 
 /** Options that mean something to one backend only choose it, if nothing else does. */

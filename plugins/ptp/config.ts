@@ -15,5 +15,5 @@ import { object } from '#lib/cni/schema.ts';
 export const PtpConfig = z.pipe(object(interfaceKeys), z.transform(interfaceOptions));
 export type PtpConfig = z.infer<typeof PtpConfig>;
 
-/** What DEL and GC read. */
+/** The keys for DEL and GC, with what follows from them. */
 export const PtpTeardown = z.pipe(object(teardownKeys), z.transform(teardownOptions));

@@ -1,6 +1,6 @@
 /**
- * What static reads: addresses of its section `ipam`, of CNI_ARGS, of `args`, of the capability
- * `ips`.
+ * The keys that static reads: addresses of its section `ipam`, of CNI_ARGS, of `args`, of the
+ * capability `ips`.
  */
 import * as z from 'zod/mini';
 import { Address } from '#lib/addr/address.ts';
@@ -25,7 +25,7 @@ function parseIfAny<T>(parse: () => T): T | undefined {
   try {
     return parse();
   } catch {
-    // Whoever asks has words of its own.
+    // The caller reports it in its own words.
     return undefined;
   }
 }
@@ -34,7 +34,7 @@ const ips = optional(z.array(cidr("an entry in the 'ips' field is NOT in CIDR no
 
 /** The configuration of static, within that of the plugin that calls it. */
 export const StaticConfig = object(() => ({
-  /** What static is configured by. */
+  /** static's own section. */
   ipam: z.optional(
     object(() => ({
       /** The addresses, in the order of the result. */
@@ -66,7 +66,7 @@ export const StaticConfig = object(() => ({
 }));
 export type StaticConfig = z.infer<typeof StaticConfig>;
 
-/** What ADD answers. @throws CniError INVALID_CONFIG, INVALID_ENVIRONMENT */
+/** The result of ADD. @throws CniError INVALID_CONFIG, INVALID_ENVIRONMENT */
 export function staticAnswer({
   config,
   env,

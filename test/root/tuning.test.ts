@@ -222,7 +222,7 @@ test("a backup of a namespace that is gone is not the new one's", async (t) => {
 
 for (const [what, content] of Object.entries({
   empty: '',
-  torn: '{"mac": "02:0',
+  'cut short': '{"mac": "02:0',
   'no object': '[',
 })) {
   test(`DEL is not held up by a backup that is ${what}, nor ADD`, async (t) => {
@@ -231,7 +231,7 @@ for (const [what, content] of Object.entries({
     await node.succeed(t, 'ADD', a.call);
     writeFileSync(backup(node), content);
     const { stderr } = await node.succeed(t, 'DEL', a.call);
-    t.regex(stderr, /backup ".*a_eth0\.json" is torn/);
+    t.regex(stderr, /backup ".*a_eth0\.json" is corrupt/);
     t.false(existsSync(backup(node)));
     writeFileSync(backup(node), content);
     await node.succeed(t, 'ADD', a.call);
