@@ -188,13 +188,13 @@ async function startAnew(node: TestNode): Promise<string[]> {
     through,
   });
   if (late.exitCode !== 0) findings.push(`late DEL: ${late.stdout}`);
-  const holders = new Set(
+  const owners = new Set(
     node
       .files('networks')
       .filter((name) => name.startsWith('cbr0/10.'))
       .map((name) => readFileSync(node.path('networks', name), 'utf8').split('\r')[0]),
   );
-  const robbed = names.filter((name) => !holders.has(name));
+  const robbed = names.filter((name) => !owners.has(name));
   if (robbed.length > 0) findings.push(`after it, ${robbed.join(' ')} had no address any more`);
   const gc = { ...flannelConfig(node, '1.1.0'), 'cni.dev/valid-attachments': [] };
   const collected = await node.call('GC', { plugin: 'flannel', config: gc, through });

@@ -3,36 +3,27 @@ import test from 'ava';
 import { ptpConfig } from '#test/configs.ts';
 import { scaled } from '#test/limits.ts';
 import { TestNode } from '#test/node.ts';
-import {
-  addPod,
-  bridgeWith,
-  gc,
-  holders,
-  place,
-  PODS,
-  SUBJECTS,
-  type Subject,
-} from './subjects.ts';
+import { addPod, bridgeWith, gc, owners, place, PODS, SUBJECTS, type Subject } from './subjects.ts';
 
 for (const [what, subject] of Object.entries<Subject>(SUBJECTS)) {
   test(`GC of ${what}: what is not valid goes, without a list what is provably dead; other networks stay`, async (t) => {
     await using node = await TestNode.create();
     for (const pod of PODS) await addPod(t, node, subject, pod);
     await gc(t, node, subject, undefined);
-    t.is(await holders(node, subject), 'a b c d', 'all live');
+    t.is(await owners(node, subject), 'a b c d', 'all live');
     await node.deletePod('a');
     await node.deletePod('c');
     // The path is there again, with another namespace.
     await node.addPod('a');
     await gc(t, node, subject, undefined);
-    t.is(await holders(node, subject), 'b c d', 'no list');
+    t.is(await owners(node, subject), 'b c d', 'no list');
     await gc(t, node, subject, [{ containerID: 'b', ifname: 'eth0' }]);
-    t.is(await holders(node, subject), 'b c', 'a list');
+    t.is(await owners(node, subject), 'b c', 'a list');
     await gc(t, node, subject, null);
-    t.is(await holders(node, subject), 'c', 'null');
+    t.is(await owners(node, subject), 'c', 'null');
     await addPod(t, node, subject, ['e', 'net1']);
     await gc(t, node, subject, []);
-    t.is(await holders(node, subject), 'c', 'an empty list');
+    t.is(await owners(node, subject), 'c', 'an empty list');
   });
 }
 
@@ -57,7 +48,7 @@ for (const plugin of ['bridge', 'ptp']) {
     await using node = await TestNode.create();
     for (const pod of PODS) await addPod(t, node, subject, pod);
     await gc(t, node, subject, undefined);
-    t.is(await holders(node, subject), 'a b c d');
+    t.is(await owners(node, subject), 'a b c d');
     const program = `ip netns exec ${node.name}-a sleep ${scaled(30)} > /dev/null 2>&1 & echo $!`;
     const sleeper = await node.run('sh', ['-c', program]);
     await node.run('sh', [
@@ -65,12 +56,12 @@ for (const plugin of ['bridge', 'ptp']) {
       `until nsenter -t ${sleeper} -n ip link show eth0 2>&1 | grep -q eth0; do sleep 0.05; done`,
     ]);
     await node.deletePod('a');
-    t.is(await holders(node, subject), 'a b c d', 'it lives on');
+    t.is(await owners(node, subject), 'a b c d', 'it lives on');
     await gc(t, node, subject, undefined);
-    t.is(await holders(node, subject), 'b c d');
+    t.is(await owners(node, subject), 'b c d');
     await node.run('kill', [sleeper]);
     await gc(t, node, subject, [{ containerID: 'b', ifname: 'eth0' }]);
-    t.is(await holders(node, subject), 'b c');
+    t.is(await owners(node, subject), 'b c');
   });
 }
 
@@ -97,7 +88,7 @@ for (const plugin of ['flannel', 'firewall'] as const) {
     for (const name of node.files(plugin).filter((file) => /^[ac]/.test(file)))
       await node.run('sed', ['-i', former, node.path(plugin, name)]);
     await gc(t, node, subject, undefined);
-    t.is(await holders(node, subject), 'b c d');
+    t.is(await owners(node, subject), 'b c d');
   });
 }
 
@@ -125,7 +116,7 @@ test('GC goes on after a step that fails, and says what failed', async (t) => {
     path: node.path('empty'),
   });
   t.regex(answer.json.msg, /netplugin failed: "broken"/);
-  t.is(await holders(node, subject), 'c');
+  t.is(await owners(node, subject), 'c');
   for (const pod of ['x', 'y']) await addPod(t, node, firewall, [pod, 'net1']);
   await node.run('mkdir', [node.path('programs')]);
   await node.run('ln', ['-s', '/bin/false', node.path('programs', 'iptables-restore')]);
@@ -135,7 +126,7 @@ test('GC goes on after a step that fails, and says what failed', async (t) => {
     env: { PATH: `${node.path('programs')}:${process.env['PATH']}` },
   });
   t.regex(refused.json.msg, /iptables-restore failed/);
-  t.is(await holders(node, firewall), 'x y', 'for the next GC');
+  t.is(await owners(node, firewall), 'x y', 'for the next GC');
   await gc(t, node, firewall, []);
-  t.is(await holders(node, firewall), '');
+  t.is(await owners(node, firewall), '');
 });

@@ -117,7 +117,7 @@ test('resolvConf and routes come through', async (t) => {
   t.deepEqual(json.routes, [{ dst: '0.0.0.0/0' }]);
 });
 
-test('an empty and a torn file do not cost their addresses for ever', async (t) => {
+test('an empty file and one of zeros do not cost their addresses for ever', async (t) => {
   await using node = await TestNode.create();
   const config = hostLocalConfig(node, ['10.1.0.0/29']);
   await node.run('mkdir', ['-p', node.path('networks/net1')]);
@@ -152,23 +152,23 @@ test('files of very old releases, which name the container alone, are released',
   t.is(json.msg, 'host-local: Failed to find address added by container cid1');
 });
 
-test('a lost, a spoilt and a stale index make no difference', async (t) => {
+test('a lost, a corrupt and a stale index make no difference', async (t) => {
   await using node = await TestNode.create();
   const config = hostLocalConfig(node, ['10.1.0.0/24']);
   const add = adder(node, config);
   const index = node.path('networks/.attachments/net1');
-  for (const spoil of [
+  for (const damage of [
     `rm -r ${index}`,
     `truncate -s0 ${index}/*`,
     `rm ${index}/*`,
     `echo '{}' > ${index}/cid1:eth0`,
   ]) {
     await add('cid1');
-    await node.run('sh', ['-c', spoil]);
-    t.regex(await add('cid1'), /duplicate allocation is not allowed/, spoil);
-    await node.run('sh', ['-c', spoil]).catch(() => '');
+    await node.run('sh', ['-c', damage]);
+    t.regex(await add('cid1'), /duplicate allocation is not allowed/, damage);
+    await node.run('sh', ['-c', damage]).catch(() => '');
     await node.succeed(t, 'DEL', { plugin: 'host-local', config });
-    t.deepEqual(node.files('networks').filter(isReservation), [], spoil);
+    t.deepEqual(node.files('networks').filter(isReservation), [], damage);
   }
 });
 

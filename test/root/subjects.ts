@@ -188,7 +188,7 @@ export async function addPod(
 }
 
 /** The pods that there is state of, in order. */
-export async function holders(node: TestNode, { state, mark }: Subject): Promise<string> {
+export async function owners(node: TestNode, { state, mark }: Subject): Promise<string> {
   const ids = [...(await state(node)).matchAll(mark)].map(([, id = '']) => id);
   return [...new Set(ids)].toSorted().join(' ');
 }

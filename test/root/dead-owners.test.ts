@@ -18,13 +18,13 @@ function smallNetwork(node: TestNode) {
       ...more,
     });
   const held = () => node.files('networks/net1');
-  const holder = (address: string) => readFileSync(node.path('networks/net1', address), 'utf8');
-  return { config, call, held, holder };
+  const owner = (address: string) => readFileSync(node.path('networks/net1', address), 'utf8');
+  return { config, call, held, owner };
 }
 
 test('a full range gives out the addresses of containers whose namespace is gone, and tells who holds the rest', async (t) => {
   await using node = await TestNode.create();
-  const { config, call, holder } = smallNetwork(node);
+  const { config, call, owner } = smallNetwork(node);
   for (const pod of ['a', 'b', 'c']) {
     t.is((await call('ADD', pod, { netns: await node.addPod(pod) })).exitCode, 0);
   }
@@ -54,7 +54,7 @@ test('a full range gives out the addresses of containers whose namespace is gone
     '10.1.0.3/29',
   );
   t.is((await call('DEL', 'b')).exitCode, 0);
-  t.is(holder('10.1.0.3'), 'd\r\neth0', "a late DEL frees nothing of the new owner's");
+  t.is(owner('10.1.0.3'), 'd\r\neth0', "a late DEL frees nothing of the new owner's");
   t.is((await call('ADD', 'e')).exitCode, 1);
 });
 
