@@ -5,7 +5,7 @@ import type { Result, ResultInterface } from '#lib/cni/result.ts';
 import { missingAddresses } from '#lib/net/address.ts';
 import { getLink, isUp, type Link } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
-import { listRoutes, type Route } from '#lib/net/route.ts';
+import { listRoutes, type Route, RT_TABLE_MAIN } from '#lib/net/route.ts';
 import { type AddressPlan, describeRoute, plannedRoutes, type RoutePlan } from './configure.ts';
 
 /** The MTU that the network asks for; undefined: the kernel's. */
@@ -102,9 +102,6 @@ export function* checkConnected(rtnl: Netlink, link: Link, ips: AddressPlan['ips
     if (address.hostBits > 0 && !found) yield missingRoute({ dst }, link);
   }
 }
-
-/** linux/rtnetlink.h */
-const RT_TABLE_MAIN = 254;
 
 /**
  * Defaults of the main table are compared by network alone, as the reference does: containers may

@@ -5,7 +5,7 @@ import type { ResultIp, ResultRoute } from '#lib/cni/result.ts';
 import { addAddress, listAddresses } from '#lib/net/address.ts';
 import { type Link, setLinkMac, setLinkUp } from '#lib/net/link.ts';
 import type { Netlink } from '#lib/net/netlink.ts';
-import { addRoute, type Route } from '#lib/net/route.ts';
+import { addRoute, type Route, RT_SCOPE_LINK } from '#lib/net/route.ts';
 import { poll } from '#lib/sys/clock.ts';
 import { sysError } from '#lib/sys/error.ts';
 import { type Netns, within } from '#lib/sys/netns.ts';
@@ -65,9 +65,6 @@ export function addRoutes({ rtnl, link }: Container, plan: RoutePlan): void {
 /** Addresses, and the routes that may go through their gateways. */
 export type RoutePlan = Omit<AddressPlan, 'dad'>;
 
-/** linux/rtnetlink.h: a destination on the link itself, or narrower. */
-const RT_SCOPE_LINK = 253;
-
 /** The routes of a plan as the kernel has them. */
 export const plannedRoutes = ({ ips, routes }: RoutePlan, { index }: Link): Route[] =>
   routes.map((route) => ({
@@ -87,6 +84,7 @@ export const plannedRoutes = ({ ips, routes }: RoutePlan, { index }: Link): Rout
  */
 function gatewayOf({ gw, scope, dst }: ResultRoute, ips: readonly ResultIp[]): Address | undefined {
   if (gw !== undefined) return gw.value === 0n ? undefined : gw;
+  // On the link itself, or narrower.
   if (scope !== undefined && scope >= RT_SCOPE_LINK) return undefined;
   return ips.find(({ address, gateway }) => gateway !== undefined && address.family === dst.family)
     ?.gateway;

@@ -66,6 +66,10 @@ export const attr = {
   }),
 };
 
+/** The attribute of a value; none for undefined. */
+export const optional = <T>(value: T | undefined, encode: (value: T) => Attribute): Attribute[] =>
+  value === undefined ? [] : [encode(value)];
+
 /** The bytes of a list of attributes, each padded to four. */
 export function encodeAttributes(attributes: readonly Attribute[]): Uint8Array {
   const sizes = attributes.map(({ value }) => align(HEADER_BYTES + value.length));

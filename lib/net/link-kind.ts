@@ -3,7 +3,7 @@
  * that make them. Pure.
  */
 import type { Address } from '#lib/addr/address.ts';
-import { attr, type Attribute } from './attribute.ts';
+import { attr, type Attribute, optional } from './attribute.ts';
 
 /** linux/if_link.h, data of each kind */
 const IFLA_BR_VLAN_FILTERING = 7;
@@ -88,9 +88,7 @@ export function encodeKind(options: LinkKind): Attribute[] {
     case 'macvlan':
       return [
         attr.u32(IFLA_MACVLAN.MODE, MACVLAN_MODE[options.mode]),
-        ...(options.broadcastQueue === undefined
-          ? []
-          : [attr.u32(IFLA_MACVLAN.BC_QUEUE_LEN, options.broadcastQueue)]),
+        ...optional(options.broadcastQueue, (n) => attr.u32(IFLA_MACVLAN.BC_QUEUE_LEN, n)),
       ];
     case 'ipvlan':
       return [

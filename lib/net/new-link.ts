@@ -1,7 +1,7 @@
 /** Making interfaces of any kind (linux/if_link.h), whole in one message. */
 import { type Mac, macToBytes } from '#lib/addr/mac.ts';
 import type { Netns } from '#lib/sys/netns.ts';
-import { attr, type Attribute } from './attribute.ts';
+import { attr, type Attribute, optional } from './attribute.ts';
 import { encodeLink, IFF, IFLA, IFLA_INFO, type Link } from './link.ts';
 import { encodeKind, type LinkKind } from './link-kind.ts';
 import { NLM_F } from './message.ts';
@@ -43,9 +43,6 @@ interface VethKind {
 
 /** An interface to be made. */
 export type NewLink = NearSettings & (LinkKind | VethKind);
-
-const optional = <T>(value: T | undefined, encode: (value: T) => Attribute): Attribute[] =>
-  value === undefined ? [] : [encode(value)];
 
 const encodeSettings = ({
   name,

@@ -9,6 +9,7 @@ import {
   type Attribute,
   Attributes,
   encodeAttributes,
+  optional,
   viewOf,
 } from './attribute.ts';
 import type { Link } from './link.ts';
@@ -21,7 +22,7 @@ const RTA = { DST: 1, OIF: 4, GATEWAY: 5, PRIORITY: 6, PREFSRC: 7, METRICS: 8, T
 const RTAX = { MTU: 2, ADVMSS: 8 } as const;
 const RTMSG_BYTES = 12;
 const RT_TABLE_UNSPEC = 0;
-const RT_TABLE_MAIN = 254;
+export const RT_TABLE_MAIN = 254;
 const RTPROT_UNSPEC = 0;
 
 /** linux/rtnetlink.h: who made a route. Programs that do not say, such as `ip`, are "boot". */
@@ -31,7 +32,7 @@ const RTPROT_BOOT = 3;
 const RTNH_F_ONLINK = 4;
 
 const RT_SCOPE_UNIVERSE = 0;
-const RT_SCOPE_LINK = 253;
+export const RT_SCOPE_LINK = 253;
 const RT_SCOPE_NOWHERE = 255;
 const RTN_UNSPEC = 0;
 const RTN_UNICAST = 1;
@@ -114,10 +115,6 @@ function encodeRoute(route: Route): Uint8Array {
  */
 function defaultScope({ dst, gw }: Route): number {
   return dst.family === 4 && gw === undefined ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
-}
-
-function optional<T>(value: T | undefined, encode: (value: T) => Attribute): Attribute[] {
-  return value === undefined ? [] : [encode(value)];
 }
 
 /**
